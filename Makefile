@@ -1,0 +1,40 @@
+# Everything sets itself up: a virtual environment in .venv, made anew when the project's metadata change.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+ONE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+N ?= 100000
+EXAMPLES ?= 200
+
+.PHONY: verify test lint types mutants soak bench clean
+
+verify: $(READY)  ## hold all of npnet's own layers against torch
+	$(ONE) $(BIN)/npnet verify --examples $(EXAMPLES)
+
+test: $(READY)  ## the tests
+	$(ONE) $(BIN)/python -m pytest -n 2
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+mutants: $(READY)  ## planted mistakes: how soon each is found, and what is blamed
+	$(ONE) $(BIN)/python -m tests.studies.mutants
+
+soak: $(READY)  ## correct implementations only: no false alarm in N examples
+	$(ONE) $(BIN)/python -m tests.studies.soak --examples $(N)
+
+bench: $(READY)  ## examples per second beside gradcheck, and start-up times
+	$(ONE) $(BIN)/python -m tests.studies.bench
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install -q -c constraints.txt --group dev -e '.[torch]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

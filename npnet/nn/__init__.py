@@ -1,0 +1,9 @@
+from npnet.nn.batchnorm import BatchNorm1d as BatchNorm1d
+from npnet.nn.batchnorm import BatchNorm2d as BatchNorm2d
+from npnet.nn.conv import Conv2d as Conv2d
+from npnet.nn.dropout import Dropout as Dropout
+from npnet.nn.embedding import Embedding as Embedding
+from npnet.nn.layernorm import LayerNorm as LayerNorm
+from npnet.nn.lstm import LSTM as LSTM
+from npnet.nn.pooling import AvgPool2d as AvgPool2d
+from npnet.nn.pooling import MaxPool2d as MaxPool2d

@@ -1,0 +1,89 @@
+"""Normalisation over the trailing axes, sample by sample."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from npnet.contract import Array, ConfigError, Forward, Grads, ShapeError, State
+from npnet.nn._guards import require_floats
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """y = x̂ · weight + bias, where x̂ = (x - E[x]) / √(Var[x] + eps) over the trailing axes.
+
+    x, y: (*batch, *normalized_shape)    weight, bias: normalized_shape
+
+    Var is the biased variance (÷ n). The gradient of x̂ removes two directions from dx̂,
+    the constant one and x̂ itself:
+
+        dx = (dx̂ - E[dx̂] - x̂ E[dx̂ x̂]) / √(Var[x] + eps)
+
+    Raises ConfigError, ShapeError, DtypeError.
+    Twin: torch.nn.LayerNorm. Source: Ba, Kiros & Hinton (2016), arXiv:1607.06450.
+    """
+
+    normalized_shape: int | tuple[int, ...]
+    eps: float = 1e-5
+    elementwise_affine: bool = True
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        if not self._shape or min(self._shape) < 0:
+            raise ConfigError(
+                "LayerNorm needs normalized_shape to hold one size or more, none of them negative, "
+                f"but got {self.normalized_shape}."
+            )
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        shape = self.normalized_shape
+        return (shape,) if isinstance(shape, int) else tuple(shape)
+
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
+        """weight = 1, bias = 0."""
+        state = {}
+        if self.elementwise_affine:
+            state["weight"] = np.ones(self._shape, np.float32)
+            if self.bias:
+                state["bias"] = np.zeros(self._shape, np.float32)
+        return state
+
+    def __call__(self, state: State, x: Array) -> Forward:
+        """y, and the gradients of x, weight and bias."""
+        require_floats(self, x, state)
+        axes = len(self._shape)
+        if x.shape[-axes:] != self._shape:
+            raise ShapeError(
+                f"{self} needs x of shape (*batch, {', '.join(map(str, self._shape))}), "
+                f"but got {x.shape}."
+            )
+
+        n = math.prod(self._shape)
+        rows = (math.prod(x.shape[:-axes]), n)
+
+        def mean(v: Array) -> Array:
+            e: Array = (v.mean if n else v.sum)(-1, keepdims=True)
+            return e
+
+        centred = x.reshape(rows) - mean(x.reshape(rows))
+        rstd = 1 / np.sqrt(mean(centred * centred) + self.eps)
+        xhat = centred * rstd
+        weight = state["weight"].reshape(n) if self.elementwise_affine else 1
+        y = xhat * weight
+        if self.elementwise_affine and self.bias:
+            y += state["bias"].reshape(n)
+
+        def vjp(dy: Array) -> Grads:
+            dy = dy.reshape(rows)
+            dxhat = dy * weight
+            dx = rstd * (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat))
+            params = {}
+            if self.elementwise_affine:
+                params["weight"] = (dy * xhat).sum(0).reshape(self._shape)
+                if self.bias:
+                    params["bias"] = dy.sum(0).reshape(self._shape)
+            return Grads((dx.reshape(x.shape),), params)
+
+        return Forward(y.reshape(x.shape), vjp)

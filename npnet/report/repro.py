@@ -1,0 +1,633 @@
+"""One failure as a script of its own: NumPy, torch and the candidate, nothing of the engine.
+
+The script asks torch in float64 and the candidate in its dtype, under the protocol that showed the
+failure, prints got, torch, difference and allowed, and exits 1 while they disagree.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from npnet.contract import Array, ConfigError
+from npnet.report import words
+from npnet.verify.case import Example, LayerConfig, Slot, leaves
+from npnet.verify.draw import MODERATE
+from npnet.verify.finding import BROKEN, UNPROVEN, Finding, Verdict
+
+LARGE = 400
+"""Elements beyond which the arrays are loaded from arrays.npz instead of written out."""
+
+BESIDE = 'Path(__file__).with_name("arrays.npz")'
+_WIDTH = 96
+_SECONDS = 10  # after which a script of a hang gives up
+
+
+def script(finding: Finding, *, arrays: str = BESIDE, pytest: bool = False) -> str:
+    """The source text of the script, or of a test function.
+
+    arrays: the expression for the path of arrays.npz, used where the arrays are large. Raises
+    ConfigError where no single case shows the finding.
+    """
+    f = finding
+    if f.case is None or f.verdict in UNPROVEN:
+        raise ConfigError(
+            f"{f.id} is {f.verdict}: no single case shows it. "
+            f"Run npnet verify {f.target or f.layer}."
+        )
+    kind = _Optimizer(f, f.case) if f.twin.startswith("optim.") else _Layer(f, f.case)
+    body = _data(f, f.case, arrays)
+    if f.verdict in BROKEN:
+        guard = f.verdict is Verdict.TIMEOUT
+        body += [f"faulthandler.dump_traceback_later({_SECONDS}, exit=True)"] if guard else []
+        body += ["", "# ---- the candidate", *kind.candidate()]
+        body += ["faulthandler.cancel_dump_traceback_later()"] if guard else []
+        body += ['print("the candidate answers")', "wrong = False"]
+    else:
+        torch = [] if kind.handed else ["", "# ---- torch, in float64", *kind.torch()]
+        body += [*torch, "", "# ---- the candidate", *kind.candidate()]
+        body += ["", "# ---- compared", *kind.compared()]
+    if pytest:
+        name = re.sub(r"\W", "_", f.id, flags=re.ASCII)
+        body = [f"def test_{name}():", *_indent([*body, "assert not wrong"])]
+    else:
+        body.append("sys.exit(1 if wrong else 0)")
+    text = "\n".join([*kind.functions(), *_loading(f), *body])
+    return "\n".join([*_title(f, pytest), *_imports(text), "", text]).rstrip() + "\n"
+
+
+def _title(f: Finding, pytest: bool) -> Iterator[str]:
+    """What the script shows, as comments: one line each, so that nothing in them is code."""
+    yield f"# {words.heading(f)}  {words.where(f)}  ({words.clean(f.id)})"
+    about = words.how_much(f) or words.clean(f.message)
+    yield from (f"# {line}" for line in textwrap.wrap(about, _WIDTH))
+    if not pytest:
+        yield "#"
+        yield "# Exits 1 while the two disagree, 0 once they agree."
+    yield ""
+
+
+# ---- literals ----------------------------------------------------------------------------------------
+
+
+def literal(value: Any) -> str:
+    """A configuration value as source text; a Slot is its array."""
+    if isinstance(value, Slot):
+        return f"arrays[{value.name!r}]"
+    if isinstance(value, LayerConfig):
+        return f"LayerConfig({value.layer!r}, {literal(dict(value.config))})"
+    if isinstance(value, tuple):
+        return "(" + "".join(f"{literal(x)}, " for x in value).rstrip(" ") + ")"
+    if isinstance(value, list):
+        return "[" + ", ".join(literal(x) for x in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k!r}: {literal(x)}" for k, x in value.items()) + "}"
+    if isinstance(value, np.generic):
+        value = value.item()
+    return repr(value)
+
+
+def array_literal(a: Array) -> str:
+    """An array as source text that gives every bit back (but for the payload of a nan)."""
+    a = np.asarray(a)
+    dtype = "" if a.dtype.name in ("float64", "int64", "bool") else f', dtype="{a.dtype.name}"'
+    if not a.size:
+        return f'np.zeros({a.shape}, dtype="{a.dtype.name}")'
+    values = a.astype(np.float64).tolist() if a.dtype.kind == "f" else a.tolist()
+    return _folded(f"np.array({values!r}{dtype})")
+
+
+def _folded(text: str) -> str:
+    """A long expression on several lines. Breaks at spaces only, so never inside a number."""
+    return "\n    ".join(textwrap.wrap(text, _WIDTH, break_long_words=False))
+
+
+def construct(package: str, layer: str, config: Mapping[str, Any], tensors: bool) -> str:
+    """A constructor call, layers inside the configuration included; tensors: Slots as tensors."""
+    inner = dict(config)
+    positional = [_argument(package, x, tensors) for x in inner.pop("layers", ())]
+    named = [f"{name}={_argument(package, x, tensors)}" for name, x in inner.items()]
+    return f"{package}.{layer}({', '.join(positional + named)})"
+
+
+def _argument(package: str, value: Any, tensors: bool) -> str:
+    if isinstance(value, LayerConfig):
+        config = dict(value.config)
+        if tensors:
+            config.pop("training", None)
+        return construct(package, value.layer, config, tensors)
+    if isinstance(value, Slot) and tensors:
+        return f"t[{value.name!r}]"
+    if isinstance(value, tuple) and any(isinstance(x, LayerConfig) for x in value):
+        return "(" + "".join(f"{_argument(package, x, tensors)}, " for x in value) + ")"
+    return literal(value)
+
+
+def _indent(source: Iterable[str], by: str = "    ") -> list[str]:
+    return [by + line if line else line for text in source for line in text.split("\n")]
+
+
+# ---- what every script has ---------------------------------------------------------------------------
+
+_IMPORTS = (
+    ("faulthandler", "import faulthandler"),
+    ("importlib.import_module", "import importlib"),
+    ("importlib.util", "import importlib.util"),
+    ("sys.", "import sys"),
+    ("replace(", "from dataclasses import replace"),
+    ("Path(", "from pathlib import Path"),
+    ("", ""),
+    ("np.", "import numpy as np"),
+    ("torch.", "import torch"),
+    ("inf", "from numpy import inf"),
+    ("nan", "from numpy import nan"),
+    ("TorchDispatchMode", "from torch.utils._python_dispatch import TorchDispatchMode"),
+    ("", ""),
+    ("= nn.", "from npnet import nn"),
+    ("optim.", "from npnet import optim"),
+    ("Forward(", "from npnet.contract import Forward"),
+    ("Grads(", "from npnet.contract import Grads"),
+    (" Case(", "from npnet.verify.case import Case"),
+    ("LayerConfig(", "from npnet.verify.case import LayerConfig"),
+    ("OptimizerCase(", "from npnet.verify.case import OptimizerCase"),
+)
+
+
+def _imports(text: str) -> Iterator[str]:
+    """The imports that a text needs."""
+    for used, line in _IMPORTS:
+        pattern = r"(?<![\w.])" + re.escape(used.strip()) + ("" if used[-1:] in "(." else r"\b")
+        if not used or re.search(pattern, text):
+            yield line
+
+
+def _place(f: Finding) -> tuple[str, str, str]:
+    """("native" | "file" | "module" | "object", place, name) of the candidate."""
+    path, found, name = f.target.rpartition("::")
+    if found:
+        return "file", path, name
+    if not f.target:
+        return "object", "", ""
+    module, found, name = f.target.rpartition(":")
+    return ("module", module, name) if found else ("native", "", f.twin)
+
+
+def _loading(f: Finding) -> Iterator[str]:
+    kind, place, name = _place(f)
+    if kind == "file":
+        yield f"FILE = Path({place!r})  # run this where npnet verify was run"
+        yield 'location = importlib.util.spec_from_file_location("candidates", FILE)'
+        yield 'candidates = sys.modules["candidates"] = importlib.util.module_from_spec(location)'
+        yield "sys.path.insert(0, str(FILE.resolve().parent))"
+        yield "location.loader.exec_module(candidates)"
+        yield f"candidate = getattr(candidates, {name!r})"
+    elif kind == "module":
+        yield 'sys.path.insert(0, "")'
+        yield f"candidate = getattr(importlib.import_module({place!r}), {name!r})"
+    elif kind == "object":
+        yield "candidate = None  # was handed over as an object: import your candidate here"
+        yield "if candidate is None:"
+        yield f'    sys.exit("put your candidate of {words.clean(f.twin)} into this script first")'
+    yield from [] if kind == "native" else [""]
+
+
+def _data(f: Finding, example: Example, arrays: str) -> list[str]:
+    """The arrays of the case, and what was allowed."""
+    alone = example.sets == 1
+    size = sum(a.size for a in example.arrays.values())
+    large = size + (f.smallest.allowed.size if f.smallest else 0) > LARGE
+    found = []
+    if large:
+        names = ", ".join(repr(name) for name in example.arrays)
+        pick = "file[name][0]" if alone else "file[name]"
+        found.append(f"file = np.load({arrays})")
+        found.append(_folded(f"arrays = {{name: {pick} for name in ({names},)}}"))
+    else:
+        found.append("arrays = {")
+        for name, a in example.arrays.items():
+            found += _indent([f"{name!r}: {array_literal(a[0] if alone else a)},"])
+        found.append("}")
+    found += [f"mask_{i} = {array_literal(m)}" for i, m in enumerate(example.masks or ())]
+    if f.smallest is not None:
+        found.append("# how far a right implementation may be from torch's float64")
+        allowed = 'file["smallest allowed"]' if large else array_literal(f.smallest.allowed)
+        found.append(f"allowed = {allowed}")
+    return found
+
+
+_STRIDED = '''
+def strided(a, variant):
+    """The same values, laid out otherwise in memory."""
+    if a.ndim == 0:
+        return a.copy()
+    if variant % 3 == 0:
+        return np.asfortranarray(a.copy())
+    if variant % 3 == 1:
+        wide = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
+        wide[..., ::2] = a
+        return wide[..., ::2]
+    return np.flip(np.flip(a).copy())
+'''
+
+_MASKS = '''
+class Masks(TorchDispatchMode):
+    """torch dropping what the candidate drops: its masks come from the same generator."""
+
+    def __init__(self, random):
+        super().__init__()
+        self.random = random
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.bernoulli_.float:
+            noise, keep = args[:2]
+            mask = self.random(tuple(noise.shape)) >= 1 - keep
+            return noise.copy_(torch.from_numpy(np.asarray(mask)))
+        return func(*args, **(kwargs or {}))
+'''
+
+_SAME = '''
+def same(a, b):
+    """Equal to the bit, nan included."""
+    a, b = np.asarray(a), np.asarray(b)
+    return a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+'''
+
+_COMPLAINT = '''
+def complaint(got, want):
+    """What is wrong with the type, the shape or the dtype, or None."""
+    if not isinstance(got, (np.ndarray, np.generic)):
+        return f"got {type(got).__name__} where torch has an array of shape {want.shape}"
+    dtype = "DTYPE" if want.dtype.kind == "f" else want.dtype.name
+    if got.shape != want.shape or got.dtype.name != dtype:
+        return f"got {got.dtype} of shape {got.shape}, torch has shape {want.shape} in {dtype}"
+    return None
+'''
+
+_DIFFERS = '''
+def differs(got, want, allowed):
+    """Print both sides, and say whether they are further apart than allowed."""
+    got, want = np.asarray(got, dtype=float), np.asarray(want, dtype=float)
+    with np.errstate(invalid="ignore"):
+        difference = got - want
+    print("got       ", got)
+    print("torch     ", want)
+    print("difference", difference)
+    print("allowed   ", allowed)
+    right = (abs(difference) <= allowed) | (got == want) | np.isnan(got) & np.isnan(want)
+    return not np.all(right | np.isinf(allowed))
+'''
+
+_TENSORS = """
+t = {
+    name: torch.tensor(a, dtype=torch.float64 if a.dtype.kind == "f" else None)
+    for name, a in arrays.items()
+}
+"""
+
+
+def _block(template: str) -> list[str]:
+    return template.strip("\n").split("\n")
+
+
+class _Kind:
+    """What the scripts of layers and of optimizers have in common."""
+
+    def __init__(self, f: Finding, example: Example) -> None:
+        self.f, self.example = f, example
+        self.native = _place(f)[0] == "native"
+        self.handed = f.quantity in example.arrays  # an array that was written into
+        self.rule = f.smallest is None and not self.handed and f.verdict not in BROKEN
+        self.again = f.protocol == "again" and self.rule
+        self.kept = self.again or f.protocol == "interleaved" and self.rule
+
+    def functions(self) -> Iterator[str]:
+        """Functions that the script needs."""
+        wanted = (
+            (_MASKS, self.example.draws and not self.handed and self.f.verdict not in BROKEN),
+            (_STRIDED, self.f.protocol == "strided"),
+            (_SAME, self.kept or self.handed),
+            (_COMPLAINT.replace("DTYPE", self.f.dtype), not self.handed),
+            (_DIFFERS, self.f.smallest is not None and not self.handed),
+        )
+        for template, needed in wanted:
+            if needed and self.f.verdict not in BROKEN or needed and template is _STRIDED:
+                yield from [*_block(template), "", ""]
+
+    def hand_over(self) -> str:
+        """The copies that the candidate is given."""
+        if self.f.protocol == "strided":
+            return "handed = {name: strided(a, len(name)) for name, a in arrays.items()}"
+        return "handed = {name: a.copy() for name, a in arrays.items()}"
+
+    def other(self) -> str:
+        """Other arrays of the same shapes, for a call in between."""
+        return "other = {name: np.flip(a).copy() for name, a in arrays.items()}"
+
+    def compared(self) -> Iterator[str]:
+        """The comparison that sets `wrong`."""
+        q = self.f.quantity
+        if self.handed:
+            yield f"wrong = not same(handed[{q!r}], arrays[{q!r}])"
+            yield f'print({q!r}, "was", arrays[{q!r}])'
+            yield f'print({q!r}, "is ", handed[{q!r}])'
+            return
+        yield "wrong = complaint(got, want)"
+        if self.f.smallest is not None:
+            yield "print(wrong) if wrong else None"
+            yield "wrong = wrong or differs(got, want, allowed)"
+            return
+        if self.kept:
+            yield "if wrong is None and not same(got, before):"
+            yield '    wrong = f"a result that was kept has changed: {before} is now {got}"'
+        if self.again:
+            yield "if wrong is None and not same(factor * before, second):"
+            yield '    wrong = f"asked again: {second}, not {factor} times {before}"'
+        yield 'print(wrong or "the candidate keeps the contract here")'
+
+    def torch(self) -> Iterator[str]:
+        """torch's answer, as `want`."""
+        raise NotImplementedError
+
+    def candidate(self) -> Iterator[str]:
+        """The candidate's answer, as `got`."""
+        raise NotImplementedError
+
+
+class _Layer(_Kind):
+    """The script of a layer or a loss."""
+
+    def functions(self) -> Iterator[str]:
+        """The shared ones, and the candidate's forward pass as a function of the arrays."""
+        yield from super().functions()
+        example = self.example
+        states = [n.removeprefix("state ") for n in example.arrays if n.startswith("state ")]
+        state = ", ".join(f"{n!r}: arrays[{'state ' + n!r}]" for n in states)
+        yield "def forward(arrays):"
+        yield '    """The candidate\'s forward pass."""'
+        yield f"    state = {{{state}}}"
+        inputs = [literal(x) for x in example.inputs]
+        named = {name: literal(x) for name, x in example.kwargs.items()}
+        rng = f"np.random.default_rng({example.seed})" if example.draws else "None"
+        if self.native:
+            named |= {"rng": rng} if example.draws else {}
+            call = ", ".join(["state", *inputs, *(f"{n}={x}" for n, x in named.items())])
+            yield f"    layer = {construct('nn', self.f.twin, example.config, False)}"
+            yield f"    return layer({call})"
+        else:
+            kwargs = ", ".join(f"{n!r}: {x}" for n, x in named.items())
+            nested = literal(dict(example.config))
+            yield f"    config = {nested}"
+            yield f"    inputs = ({''.join(f'{x}, ' for x in inputs).rstrip(' ')})"
+            yield f"    case = Case(config, state, inputs, {{{kwargs}}}, {rng})"
+            yield "    return Forward(*candidate(case))"
+        yield from ["", ""]
+
+    def torch(self) -> Iterator[str]:
+        """The module with its state loaded, one forward pass and, for a gradient, one backward."""
+        example, q = self.example, self.f.quantity
+        config = dict(example.config)
+        training = config.pop("training", True)
+        yield from _block(_TENSORS)
+        yield f"module = {construct('torch.nn', self.f.twin, config, True)}"
+        yield f"module = module.double().train({training})"
+        states = [n for n in example.arrays if n.startswith("state ")]
+        if states:
+            loaded = ", ".join(f"{n.removeprefix('state ')!r}: t[{n!r}]" for n in states)
+            yield f"module.load_state_dict({{{loaded}}})"
+        inputs = [literal(x).replace("arrays[", "t[") for x in example.inputs]
+        named = [f"{n}={literal(x).replace('arrays[', 't[')}" for n, x in example.kwargs.items()]
+        for name, a in example.arrays.items():
+            if name.startswith("input ") and a.dtype.kind == "f":
+                yield f"t[{name!r}].requires_grad_()"
+        call = f"y = module({', '.join([*inputs, *named])})"
+        if example.draws:
+            yield from self._random()
+            yield "with Masks(random):"
+            yield f"    {call}"
+        else:
+            yield call
+        yield from self._flattened()
+        yield from self._backward() if q.startswith("gradient of ") else self._value()
+
+    def _random(self) -> Iterator[str]:
+        if self.example.masks is None:
+            yield f"random = np.random.default_rng({self.example.seed}).random"
+            return
+        masks = "".join(f"mask_{i}, " for i in range(len(self.example.masks)))
+        yield f"masks = iter(({masks.rstrip(' ')}))"
+        yield "def random(shape):"
+        yield "    return np.where(next(masks), 1.0, -1.0).reshape(shape)"
+
+    def _flattened(self) -> Iterator[str]:
+        """The outputs in a row, where the module nests them, as an LSTM does."""
+        if len(self.example.outputs) > 1:
+            yield "y = [part for x in y for part in (x if isinstance(x, tuple) else (x,))]"
+
+    def _value(self) -> Iterator[str]:
+        q = self.f.quantity
+        if q.startswith("next "):
+            name = q.removeprefix("next ")
+            known = f"state {name}" in self.example.arrays
+            value = f"module.state_dict()[{name!r}]" if known else "torch.zeros(0)"
+            yield f"want = {value}.numpy()"
+        elif q.startswith("y ") and q[2:].isdecimal():
+            yield f"want = y[{int(q[2:])}].detach().numpy()"
+        else:
+            yield f"want = y{'[0]' if len(self.example.outputs) > 1 else ''}.detach().numpy()"
+
+    def _backward(self) -> Iterator[str]:
+        names = self.example.outputs
+        if len(names) == 1:
+            yield "y.backward(t['dy'])" if names[0] else "# an integer output has no gradient"
+        else:
+            dys = "".join(f"t[{n!r}], " if n else "None, " for n in names)
+            yield f"dys = ({dys.rstrip(' ')})"
+            yield "pairs = [(a, dy) for a, dy in zip(y, dys) if dy is not None and a.requires_grad]"
+            yield "torch.autograd.backward([a for a, _ in pairs], [dy for _, dy in pairs])"
+        name = self.f.quantity.removeprefix("gradient of ")
+        if name in self.example.arrays:
+            yield f"grad = t[{name!r}].grad"
+            like = name
+        else:
+            yield f"parameter = dict(module.named_parameters()).get({name!r})"
+            yield "grad = None if parameter is None else parameter.grad"
+            like = f"state {name}"
+        shape = f"arrays[{like!r}].shape" if like in self.example.arrays else "()"
+        yield f"want = np.zeros({shape}) if grad is None else grad.numpy()"
+
+    def candidate(self) -> Iterator[str]:
+        """One forward pass, one vjp, and what the protocol adds."""
+        if self.example.sets > 1:
+            yield f"for s in range({self.example.sets}):"
+            yield "    handed = {name: a[s, ...].copy() for name, a in arrays.items()}"
+            yield "    y, vjp, updates = forward(handed)"
+            yield f"    vjp({self._dy('handed')})"
+            return
+        if self.f.protocol == "split":
+            yield from self._split()
+            return
+        yield self.hand_over()
+        yield "y, vjp, updates = forward(handed)"
+        interleaved = self.f.protocol == "interleaved"
+        on_y = not self.f.quantity.startswith("gradient of ")
+        if interleaved:
+            if self.kept and on_y:
+                yield f"before = np.array({self._got()})"
+            yield self.other()
+            yield "forward(other)  # another call before the vjp of the first"
+        yield self._grads("grads", self._dy("handed"))
+        if self.f.verdict in BROKEN or self.handed:
+            if self.f.protocol == "again":
+                yield f"vjp({self._dy('handed')})"
+                yield "forward(handed)"
+            return
+        yield f"got = {self._got()}"
+        if self.kept and not (interleaved and on_y):
+            yield "before = np.array(got)"
+        if self.again:
+            yield from self._again(on_y)
+        if self.f.quantity.startswith("gradient of "):
+            yield "if got is None and grad is None:"
+            yield "    got = want  # no gradient on either side"
+
+    def _again(self, on_y: bool) -> Iterator[str]:
+        moderate = self.example.themes[0] in MODERATE and self.f.dtype == "float64"
+        factor = 2.0 if moderate and not on_y else 1.0
+        dy = self._dy("handed", factor)
+        yield f"factor = {factor}"
+        yield self._grads("grads", dy)
+        yield "y, vjp, updates = forward(handed)"
+        yield f"second = {self._got()}"
+
+    def _split(self) -> Iterator[str]:
+        yield "halves = []"
+        yield 'n = len(arrays["input 0"])'
+        yield "for part in (slice(0, n // 2), slice(n // 2, n)):"
+        inner = [
+            "handed = {",
+            '    name: a[part].copy() if name.startswith(("input ", "dy")) else a.copy()',
+            "    for name, a in arrays.items()",
+            "}",
+            "y, vjp, updates = forward(handed)",
+            self._grads("grads", self._dy("handed")),
+            f"halves.append({self._got()})",
+        ]
+        yield from _indent(inner)
+        joined = self.f.quantity.startswith(("y", "gradient of input"))
+        yield f"got = {'np.concatenate(halves)' if joined else 'halves[0] + halves[1]'}"
+
+    def _dy(self, arrays: str, factor: float = 1.0) -> str:
+        scale = f"{factor} * " if factor != 1 else ""
+        parts = [f"{scale}{arrays}[{n!r}]" if n else "None" for n in self.example.outputs]
+        return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
+
+    def _grads(self, name: str, dy: str) -> str:
+        return f"{name} = vjp({dy})" if self.native else f"{name} = Grads(*vjp({dy}))"
+
+    def _got(self) -> str:
+        """The quantity in the candidate's reply."""
+        q = self.f.quantity
+        if q.startswith("next "):
+            name = q.removeprefix("next ")
+            kept = f"arrays['state {name}']" if f"state {name}" in self.example.arrays else "None"
+            return f"updates.get({name!r}, {kept})"
+        if not q.startswith("gradient of "):
+            return f"y[{int(q[2:])}]" if q.startswith("y ") and q[2:].isdecimal() else "y"
+        name = q.removeprefix("gradient of ")
+        known = [n for i, x in enumerate(self.example.inputs) for n, _ in leaves(x, f"input {i}")]
+        if name not in known:
+            return f"grads.params.get({name!r})"
+        path = [int(i) for i in name.removeprefix("input ").split(".")]
+        return "grads.inputs" + "".join(f"[{i}]" for i in path)
+
+
+class _Optimizer(_Kind):
+    """The script of an optimizer."""
+
+    def __init__(self, f: Finding, example: Example) -> None:
+        super().__init__(f, example)
+        match = re.fullmatch(r"(?:params|state (\w+)) after step (\d+): (.+)", f.quantity)
+        self.key = match[1] if match else None
+        self.step = int(match[2]) if match else len(example.kwargs["lr"])
+        self.param = match[3] if match else ""
+        self.names = [n.removeprefix("param ") for n in example.arrays if n.startswith("param ")]
+
+    def torch(self) -> Iterator[str]:
+        """The steps of torch's optimizer up to the one that diverges."""
+        name = self.f.twin.removeprefix("optim.")
+        yield "def tensor(a):"
+        yield "    return torch.tensor(a, dtype=torch.float64)"
+        yield ""
+        yield f"names = {self.names!r}"
+        yield f"rates = {literal(self.example.kwargs['lr'])}"
+        yield 'params = {n: torch.nn.Parameter(tensor(arrays[f"param {n}"])) for n in names}'
+        arguments = "".join(f", {k}={literal(v)}" for k, v in self.example.config.items())
+        yield f"optimizer = torch.optim.{name}(list(params.values()){arguments})"
+        yield f"for k, lr in enumerate(rates[:{self.step}], start=1):"
+        yield "    for group in optimizer.param_groups:"
+        yield '        group["lr"] = lr'
+        yield "    for n, p in params.items():"
+        yield '        grad = arrays.get(f"grad {k} {n}")'
+        yield "        p.grad = None if grad is None else tensor(grad)"
+        yield "    optimizer.step()"
+        if self.key is None:
+            yield f"want = params[{self.param or self.names[0]!r}].detach().numpy()"
+        else:
+            known = f"optimizer.state[params[{self.param!r}]][{self.key!r}]"
+            yield f"want = np.asarray({known})"
+
+    def candidate(self) -> Iterator[str]:
+        """The candidate's steps."""
+        yield f"names = {self.names!r}"
+        yield f"rates = {literal(self.example.kwargs['lr'])}"
+        if self.f.protocol == "interleaved":
+            yield self.other()
+        yield self.hand_over()
+        body = self._native() if self.native else self._foreign()
+        yield "def steps(arrays):"
+        yield from _indent(body)
+        yield ""
+        if self.f.protocol == "interleaved":
+            yield "steps(other)  # other steps before these"
+        if self.f.verdict in BROKEN or self.handed:
+            yield "steps(handed)"
+            return
+        where = f"state.get({self.key!r}, {{}})" if self.key else "params"
+        pick = f"{where}.get({self.param or self.names[0]!r})"
+        yield "params, state = steps(handed)"
+        yield f"got = {pick}"
+        if self.kept:
+            yield "before = np.array(got)"
+        if self.again:
+            yield "factor = 1"
+            yield "params, state = steps(handed)"
+            yield f"second = {pick}"
+
+    def _native(self) -> Iterator[str]:
+        name = self.f.twin.removeprefix("optim.")
+        restart = self.example.kwargs.get("restart")
+        config = ", ".join(f"{k}={literal(v)}" for k, v in self.example.config.items())
+        yield f"optimizer = optim.{name}({config})"
+        yield 'params = {n: arrays[f"param {n}"] for n in names}'
+        yield "state = optimizer.init(params)"
+        yield f"for k, lr in enumerate(rates[:{self.step}], start=1):"
+        yield '    grads = {n: arrays.get(f"grad {k} {n}") for n in names}'
+        yield "    params, state = replace(optimizer, lr=lr).step(params, grads, state)"
+        if restart is not None and restart < self.step:
+            yield f"    if k == {restart}:"
+            yield "        saved = optim.state_dict(state)"
+            yield "        state = optim.load_state_dict(optimizer, params, saved)"
+        yield "return params, state._asdict()"
+
+    def _foreign(self) -> Iterator[str]:
+        yield f"config = {literal(dict(self.example.config))}"
+        yield 'params = {n: arrays[f"param {n}"] for n in names}'
+        yield "grads = tuple("
+        yield '    {n: arrays.get(f"grad {k} {n}") for n in names} for k in range(1, len(rates) + 1)'
+        yield ")"
+        restart = self.example.kwargs.get("restart")
+        yield f"case = OptimizerCase(config, params, grads, rates, {restart!r})"
+        yield f"step = list(candidate(case))[{self.step - 1}]"
+        yield "return step if isinstance(step, tuple) else (step, {})"

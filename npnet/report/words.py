@@ -1,0 +1,244 @@
+"""The words that every format shares: verdicts, sentences, numbers, arrays; nothing unprintable."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npnet.contract import Array
+from npnet.verify.case import Example, LayerConfig, Slot
+from npnet.verify.finding import BROKEN, DIVERGED, Finding, LayerResult, Outcome, Report, Verdict
+
+HEADINGS = {
+    Verdict.CRASH: "CRASHED",
+    Verdict.TIMEOUT: "HUNG",
+    Verdict.OUT_OF_MEMORY: "OUT OF MEMORY",
+    Verdict.ORACLE_DISAGREES: "ORACLE DISAGREES",
+    Verdict.INSUFFICIENT: "INSUFFICIENT",
+}
+
+_MEANINGS = {
+    Verdict.WRONG: "the formula is not torch's",
+    Verdict.UNSTABLE: "right in float64, but loses digits in {dtype}",
+    Verdict.NONFINITE: "inf or nan where torch is finite",
+    Verdict.CONTRACT: "the values may be right, but a layer must not do this",
+    Verdict.ORACLE_DISAGREES: "torch contradicts itself here; the candidate is not blamed",
+    Verdict.INSUFFICIENT: "too little was seen to say anything",
+}
+
+_PROTOCOLS = {
+    "again": "the pass asked a second time",
+    "strided": "arrays that are Fortran-ordered, strided or reversed in memory",
+    "interleaved": "another forward pass between forward and vjp",
+    "split": "the batch in two halves",
+    "history": "the calls that came before it",
+}
+
+
+def clean(text: Any, most: int = 1000) -> str:
+    """A string from anywhere on one line, without control, bidirectional or lone characters."""
+    line = " ".join(str(text).split())
+    kept = "".join(ch for ch in line if unicodedata.category(ch) not in _UNPRINTABLE)
+    return kept if len(kept) <= most else kept[: most - 1] + "…"
+
+
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def lines(text: str) -> list[str]:
+    """A traceback or a file, cleaned line by line, with its indentation."""
+    return [
+        line[: len(line) - len(line.lstrip(" "))] + clean(line)
+        for line in text.expandtabs(4).split("\n")
+    ]
+
+
+# ---- verdicts --------------------------------------------------------------------------------------
+
+
+def heading(finding: Finding) -> str:
+    """What happened, in capitals."""
+    return HEADINGS.get(finding.verdict, "DIVERGED")
+
+
+def where(finding: Finding) -> str:
+    """Layer, quantity, dtype and device."""
+    parts = (finding.layer, finding.quantity, finding.dtype, finding.device)
+    return " · ".join(clean(p, 120) for p in parts if p)
+
+
+def meaning(finding: Finding) -> str | None:
+    """What the verdict means, with its name; None where the heading says it all."""
+    if finding.verdict not in _MEANINGS:
+        return None
+    return f"{finding.verdict}: {_MEANINGS[finding.verdict].format(dtype=finding.dtype)}"
+
+
+def how_much(finding: Finding) -> str | None:
+    """How many elements are off, where most, and by how much."""
+    w = finding.worst
+    if w is None:
+        return None
+    at = f" at {list(w.index)}" if w.index else ""
+    return (
+        f"{finding.wrong} of {finding.size} elements; worst{at}: got {number(w.got)}, "
+        f"torch has {number(w.want)}, err/bound {ratio(w.ratio)}"
+    )
+
+
+def how_often(finding: Finding) -> str | None:
+    """In how many of the examples."""
+    if not finding.asked or not finding.failed:
+        return None
+    first = f", first in example {finding.first}" if finding.first else ""
+    return f"{finding.failed} of {finding.asked} examples{first}"
+
+
+def only_under(finding: Finding) -> str | None:
+    """The way of asking without which the divergence does not show, where there is one."""
+    broken_rule = finding.verdict is Verdict.CONTRACT and finding.worst is not None
+    if finding.protocol == "history" or finding.protocol != "plain" and broken_rule:
+        return f"{finding.protocol}: {_PROTOCOLS.get(finding.protocol, 'see its case')}"
+    return None
+
+
+def also(finding: Finding, others: Sequence[Finding]) -> str | None:
+    """What of the same layer agrees, and what else of it does not."""
+    same = [f for f in others if f.layer == finding.layer and f.id != finding.id and f.quantity]
+    broken = {f.quantity for f in same}
+    parts = [f"{clean(q, 80)} ok" for q in finding.agrees if q not in broken]
+    for f in same:
+        dtype = f" in {f.dtype}" if f.dtype != finding.dtype else ""
+        parts.append(f"{clean(f.quantity, 80)} {f.verdict}{dtype}")
+    return " · ".join(dict.fromkeys(parts)) or None
+
+
+def outcome_word(outcome: Outcome) -> str:
+    """"ok", or the verdict."""
+    return "ok" if outcome.verdict is Verdict.PASS else str(outcome.verdict)
+
+
+def sentence(report: Report) -> str:
+    """The whole report in one sentence."""
+    bad = {f.layer for f in report.findings}
+    good = [r for r in report.layers if r.layer not in bad]
+    verified = f"{_count(len(good), 'layer')} verified" if good else ""
+    groups = [
+        ("diverged", {f.layer for f in report.findings if f.verdict in DIVERGED}),
+        ("broke down", {f.layer for f in report.findings if f.verdict in BROKEN}),
+    ]
+    parts = []
+    told: set[str] = set()
+    for what, names in groups:
+        if names - told:
+            parts.append(f"{_some(sorted(names - told))} {what}")
+            told |= names
+    if bad - told:
+        parts.append(f"too little could be verified of {_some(sorted(bad - told))}")
+    if verified:
+        parts.append(verified)
+    return f"{', '.join(parts) or 'Nothing was verified'} in {report.seconds:.1f} s"
+
+
+def _some(names: Sequence[str]) -> str:
+    if len(names) > 3:
+        return _count(len(names), "layer")
+    return " and ".join(clean(n, 80) for n in names)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def not_verified(report: Report) -> list[str]:
+    """What was asked for, or could have been, and was not judged."""
+    facts = report.environment
+    cuda = []
+    if "cuda" in facts:
+        cuda = ["cuda (not in this version)" if facts["cuda"] else "cuda (no device)"]
+    return cuda + [clean(text, 200) for text in report.not_verified]
+
+
+def surroundings(facts: Mapping[str, Any], seed: int) -> str:
+    """The environment on one line."""
+    parts = [f"npnet {facts.get('npnet', '?')}"]
+    if facts.get("numpy"):
+        parts.append(f"numpy {facts['numpy']} ({facts.get('blas', 'unknown BLAS')})")
+    if facts.get("torch"):
+        parts.append(f"torch {facts['torch']}")
+    parts.append(f"seed {seed}")
+    if "cuda" in facts:
+        parts.append(f"cuda: {facts['cuda'] or 'none'}")
+    return clean(" · ".join(parts))
+
+
+def options(result: LayerResult) -> str:
+    """How many options, and pairs of them, were covered."""
+    return f"{result.covered} of {result.coverable}" if result.coverable else "none to cover"
+
+
+# ---- numbers and arrays --------------------------------------------------------------------------
+
+
+def number(x: float) -> str:
+    """A float with as many digits as are worth reading."""
+    return f"{x:.6g}"
+
+
+def ratio(x: float) -> str:
+    """A ratio to a bound: two digits, or a power of ten."""
+    if math.isnan(x) or math.isinf(x):
+        return str(x)
+    return f"{x:.2f}" if x < 100 else f"{x:.0e}".replace("e+0", "e").replace("e+", "e")
+
+
+def array(a: Any, most: int = 24) -> str:
+    """An array as a compact literal; a longer one by its shape and its first elements."""
+    a = np.asarray(a)
+    if a.size == 0:
+        return f"empty, shape {a.shape}"
+    if a.size <= most:
+        with np.printoptions(threshold=most + 1, linewidth=10**6, floatmode="unique"):
+            text = np.array2string(a, separator=", ")
+        return clean(re.sub(r"\s+", " ", text).replace("[ ", "["), 60 * most)
+    first = ", ".join(np.array2string(x, floatmode="unique") for x in a.reshape(-1)[:4])
+    return f"{a.dtype} {a.shape}: {clean(first)}, …"
+
+
+def arrays_of(example: Example) -> dict[str, Array]:
+    """The arrays of the first value set by the names that quantities have: "weight", "input 0"."""
+    return {
+        clean(name.removeprefix("state "), 80): a[0] for name, a in example.arrays.items() if len(a)
+    }
+
+
+def configuration(example: Example) -> str:
+    """The constructor call: Linear(in_features=1, …)."""
+    written = ", ".join(f"{k}={_value(v)}" for k, v in example.config.items())
+    call = "".join(f", {k}={_value(v)}" for k, v in example.kwargs.items() if v is not None)
+    return clean(f"{example.spec}({written}){' with ' + call[2:] if call else ''}")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Slot):
+        return f"<{value.name.removeprefix('state ')}>"
+    if isinstance(value, LayerConfig):
+        return f"{value.layer}({', '.join(f'{k}={_value(v)}' for k, v in value.config.items())})"
+    if isinstance(value, tuple):
+        inner = ", ".join(_value(v) for v in value)
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    return repr(value)
+
+
+def excerpt(file: str, line: int, before: int = 1, after: int = 8) -> list[tuple[int, str]]:
+    """The lines of a source file around a place, numbered; none where it cannot be read."""
+    try:
+        text = Path(file).read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return []
+    numbered = list(enumerate(lines(text), start=1))
+    return numbered[max(line - 1 - before, 0) : line + after]

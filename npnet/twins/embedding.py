@@ -1,0 +1,38 @@
+"""Twin of the embedding."""
+
+from torch import nn
+
+from npnet.twins.spec import Pick, spec
+from npnet.verify.spec import Drawn
+
+
+@spec(
+    nn.Embedding,
+    # under vmap torch forgets which row is the padding
+    batched=lambda config: config["max_norm"] is None and config["padding_idx"] is None,
+    mutates=lambda config: ("weight",) if config["max_norm"] is not None else (),
+    ignores={"sparse"},
+)
+def Embedding(pick: Pick) -> Drawn:
+    rows, width = pick.size("num_embeddings"), pick.size("embedding_dim")
+    by_frequency = pick.option("scale_grad_by_freq", False, True)
+    sparse = pick.option("sparse", False, True)
+    if sparse and by_frequency:
+        sparse = pick.instead("sparse", False, because="scale_grad_by_freq")
+    padding = pick.option("padding_idx", None, "first", "last", "negative")
+    config = {
+        "num_embeddings": rows,
+        "embedding_dim": width,
+        "padding_idx": {None: None, "first": 0, "last": rows - 1, "negative": -1}[padding],
+        "max_norm": pick.option("max_norm", None, 1.0, 4.0),
+        "norm_type": pick.option("norm_type", 2.0, 1.0, 3.0),
+        "scale_grad_by_freq": by_frequency,
+        "sparse": sparse,
+    }
+    given, frozen = pick.option("_weight", "drawn", "given"), pick.option("_freeze", False, True)
+    if given == "given":
+        config |= {"_weight": pick.values("weight", (rows, width)), "_freeze": frozen}
+    elif frozen:  # a weight that torch draws is always trained
+        pick.instead("_freeze", False, because="_weight")
+    indices = pick.values("indices", pick.batch(), kind="index", high=rows)
+    return config, (indices,)

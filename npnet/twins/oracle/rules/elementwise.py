@@ -1,0 +1,233 @@
+"""Arithmetic element by element.
+
+    a ± b    ea + eb + u(|v| + e)
+    a·b      |a|·eb + |b|·ea + ea·eb + u(|v| + e) + eta
+    a/b      (ea + |v|·eb)/(|b| - eb)+ + 2u(|v| + e) + eta: the factor 2 allows a·(1/b)
+    √a       ea/(√a + √(a - ea)+) + u|v|
+
+A factor or divisor that is a power of two costs no rounding. A fresh sum of n terms to which more
+is added is a sum of more terms, in whatever order: each of the n may be rounded once more, and what
+is added up to n times (a bias added first, gates summed over two products).
+"""
+
+from math import floor, frexp, isfinite
+from typing import Any
+
+import torch
+
+from npnet.twins.oracle.bounded import (
+    Bounded,
+    finished,
+    overwrite,
+    parts,
+    plus,
+    rounded,
+    rule,
+    setting,
+)
+
+
+def is_power_of_two(factor: Any) -> bool:
+    """Whether a factor only changes exponents."""
+    return isinstance(factor, float | int) and abs(frexp(factor)[0]) == 0.5
+
+
+def constant_error(number: Any) -> Any:
+    """u·|number| for a number of more digits than the precision, or than 24 bits, such as 1/3."""
+    if not isinstance(number, float) or not isfinite(number):
+        return None
+    u = setting().precision.u
+    digits = frexp(number)[0] / max(u, 2.0**-24)
+    return None if digits == floor(digits) else u * abs(number)
+
+
+@rule("add.Tensor", "add.Scalar")
+def add(a: Any, b: Any, alpha: float = 1) -> Bounded:
+    """a + alpha·b."""
+    va, ea = parts(a)
+    vb, eb = parts(b)
+    if alpha != 1:
+        vb = vb * alpha
+        eb = None if eb is None else eb * abs(alpha)
+    if eb is None:
+        eb = constant_error(vb)
+    terms_a = a.terms if type(a) is Bounded else 0
+    terms_b = b.terms if type(b) is Bounded else 0
+    if not (terms_a or terms_b):
+        return rounded(va + vb, plus(ea, eb), underflow=False)
+    error = _as_summands(va, ea, terms_a, terms_b) + _as_summands(vb, eb, terms_b, terms_a)
+    total = finished(va + vb, error)
+    total.terms = max(terms_a, 1) + max(terms_b, 1)
+    return total
+
+
+def _as_summands(value: Any, error: Any, terms: int, others: int) -> Any:
+    """What one part of a sum adds to its error, the other part being `others` terms."""
+    if terms:
+        return error * (1.0 + (others + 1) / terms)
+    size = abs(value) if error is None else abs(value) + error
+    return plus(size * ((others + 1) * setting().precision.u), error)
+
+
+@rule("sub.Tensor", "sub.Scalar")
+def sub(a: Any, b: Any, alpha: float = 1) -> Bounded:
+    """a - alpha·b."""
+    if alpha != 1:
+        return add(a, b, -alpha)
+    va, ea = parts(a)
+    vb, eb = parts(b)
+    return rounded(va - vb, plus(ea, eb), underflow=False)
+
+
+@rule("rsub.Tensor", "rsub.Scalar")
+def rsub(a: Any, b: Any, alpha: float = 1) -> Bounded:
+    """b - alpha·a."""
+    return sub(b, a) if alpha == 1 else sub(b, mul(a, alpha))
+
+
+@rule("mul.Tensor", "mul.Scalar")
+def mul(a: Any, b: Any) -> Bounded:
+    """a·b."""
+    va, ea = parts(a)
+    vb, eb = parts(b)
+    value = va * vb
+    if is_power_of_two(vb):
+        factor = abs(vb)
+        return rounded(value, None if ea is None else ea * factor, 0.0, underflow=factor < 1)
+    if ea is None and eb is None:
+        return rounded(value, None, 1.0 if constant_error(vb) is None else 2.0)
+    if eb is None:
+        return rounded(value, ea * abs(vb), 1.0 if constant_error(vb) is None else 2.0)
+    if ea is None:
+        return rounded(value, abs(va) * eb)
+    # (|a| + ea)·(|b| + eb) - |a·b| and the rounding of the product, in few operations
+    p = setting().precision
+    size = abs(vb) + eb
+    error = torch.addcmul(abs(va) * torch.add(eb, size, alpha=p.u), ea, size, value=1.0 + p.u)
+    return finished(value, error.add_(p.eta))
+
+
+@rule("div.Tensor", "div.Scalar")
+def div(a: Any, b: Any) -> Bounded:
+    """a/b."""
+    va, ea = parts(a)
+    vb, eb = parts(b)
+    value = va / vb
+    if is_power_of_two(vb):
+        factor = 1.0 / abs(vb)
+        return rounded(value, None if ea is None else ea * factor, 0.0, underflow=factor < 1)
+    error = None
+    if eb is not None:
+        error = value.abs() * eb
+        if ea is not None:
+            error = error + ea
+        error = error / (abs(vb) - eb).clamp_min_(0.0)
+    elif ea is not None:
+        error = ea / abs(vb)
+    return rounded(value, error, 2.0 if constant_error(vb) is None else 3.0)
+
+
+@rule("reciprocal")
+def reciprocal(a: Any) -> Bounded:
+    """1/a."""
+    return div(1.0, a)
+
+
+@rule("neg")
+def neg(a: Bounded) -> Bounded:
+    """-a, exactly."""
+    value, error = parts(a)
+    result = Bounded(-value, None if error is None else error.clone())
+    result.terms = a.terms
+    return result
+
+
+@rule("abs")
+def abs_(a: Bounded) -> Bounded:
+    """|a|, exactly."""
+    value, error = parts(a)
+    return Bounded(value.abs(), None if error is None else error.clone())
+
+
+@rule("sqrt")
+def sqrt(a: Any) -> Bounded:
+    """The square root; from 0 ± e it may be as large as √e."""
+    value, error = parts(a)
+    root = value.sqrt()
+    if error is not None:
+        lower = (value - error).clamp_min_(0.0).sqrt_().add_(root)
+        error = torch.where(lower > 0, error / lower, error.sqrt())
+    return rounded(root, error, underflow=False)
+
+
+@rule("rsqrt")
+def rsqrt(a: Any) -> Bounded:
+    """1/√a."""
+    return div(1.0, sqrt(a))
+
+
+@rule("square")
+def square(a: Any) -> Bounded:
+    """a²."""
+    return mul(a, a)
+
+
+@rule("pow.Tensor_Scalar")
+def pow_(a: Any, exponent: float) -> Bounded:
+    """a to a constant power; small ones as people write them: products and roots."""
+    if exponent == 1:
+        return mul(a, 1.0)
+    if exponent == 2:
+        return mul(a, a)
+    if exponent == 3:
+        return mul(mul(a, a), a)
+    if exponent == 0.5:
+        return sqrt(a)
+    if exponent == -0.5:
+        return rsqrt(a)
+    if exponent == -1:
+        return reciprocal(a)
+    value, error = parts(a)
+    power = value**exponent
+    if error is not None:
+        # the slope is largest where |a| is largest (exponent >= 1) or smallest
+        size = value.abs() + error if exponent >= 1 else (value.abs() - error).clamp_min_(0.0)
+        error = size.pow_(exponent - 1).mul_(abs(exponent)).mul_(error)
+    return rounded(power, error, max(4.0, abs(exponent)))
+
+
+@rule("pow.Scalar")
+def pow_of_scalar(base: float, exponent: Bounded) -> Bounded:
+    """A constant to the power a."""
+    value, error = parts(exponent)
+    power = torch.pow(base, value)
+    size = abs(torch.log(torch.tensor(float(base), dtype=torch.float64)))
+    if error is not None:
+        error = torch.expm1(size * error).mul_(power)
+    return rounded(power, plus(error, power * (size * value.abs() * setting().precision.u)), 4.0)
+
+
+@rule("copy_")
+def copy_(target: Any, source: Any, non_blocking: bool = False) -> Any:
+    """Overwrite the target."""
+    overwrite(target, *parts(source))
+    return target
+
+
+@rule("fill_.Scalar", "fill_.Tensor")
+def fill_(target: Any, number: Any) -> Any:
+    """Overwrite the target with a number."""
+    value, error = parts(number)
+    if isinstance(value, torch.Tensor):
+        return copy_(target, number)
+    target.value.fill_(value)
+    target.set_error(error)
+    target.terms = 0
+    return target
+
+
+@rule("zero_")
+def zero_(target: Bounded) -> Bounded:
+    """Overwrite the target with zeros."""
+    filled: Bounded = fill_(target, 0.0)
+    return filled

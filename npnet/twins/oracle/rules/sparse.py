@@ -1,0 +1,147 @@
+"""Rows looked up and rows added up: embedding, index_put, index_add, scatter_add.
+
+A linear map with one operand is the map itself, run on the errors; where it adds, n terms for one
+element add (n - 1)·u·sum(|a| + e), n being the map's image of ones.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from npnet.twins.oracle.bounded import Bounded, Tensor, finished, parts, plus, rule, setting
+from npnet.twins.oracle.rules.elementwise import add, mul
+from npnet.twins.oracle.rules.reduction import sum_
+
+aten = torch.ops.aten
+Map = Callable[[Tensor], Tensor]
+
+
+def linear_sum(form: Map, a: Any) -> Bounded:
+    """The rule of a linear map whose elements are sums of elements of a."""
+    value, error = parts(a)
+    u = setting().precision.u
+    extra = form(torch.ones_like(value)).sub_(1.0).clamp_min_(0.0).mul_(u)
+    size = form(value.abs())
+    if error is None:
+        return finished(form(value), size.mul_(extra), False)
+    carried = form(error)
+    return finished(form(value), size.add_(carried).mul_(extra).add_(carried))
+
+
+@rule("embedding")
+def embedding(
+    weight: Any,
+    indices: Tensor,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Bounded:
+    """Rows of the weight."""
+    value, error = parts(weight)
+    return Bounded(
+        aten.embedding.default(value, indices),
+        None if error is None else aten.embedding.default(error, indices),
+    )
+
+
+@rule("embedding_dense_backward")
+def embedding_dense_backward(
+    dy: Any, indices: Tensor, num_weights: int, padding_idx: int, scale_grad_by_freq: bool
+) -> Bounded:
+    """The sum of dy per row looked up, or its mean; none for the row of padding_idx."""
+    if scale_grad_by_freq:
+        # a division per term, or one after the sum
+        counts = torch.bincount(indices.reshape(-1), minlength=num_weights).to(torch.float64)
+        dy = mul(dy, (1.0 / counts)[indices].unsqueeze(-1))
+        dy = Bounded(dy.value, plus(dy.error, dy.value.abs() * setting().precision.u))
+
+    def form(a: Tensor) -> Tensor:
+        result: Tensor = aten.embedding_dense_backward.default(
+            a, indices, num_weights, padding_idx, False
+        )
+        return result
+
+    return linear_sum(form, dy)
+
+
+@rule("embedding_renorm_")
+def embedding_renorm_(weight: Any, indices: Tensor, max_norm: float, norm_type: float) -> Any:
+    """Rows looked up and longer than max_norm are multiplied by max_norm/(norm + 1e-7), once."""
+    value, error = parts(weight)
+    rows = torch.unique(indices)
+    old = value[rows]
+    old_error = torch.zeros_like(old) if error is None else error[rows]
+    size, doubt = parts(_norm(Bounded(old, old_error), norm_type))
+    p = setting().precision
+    scale = max_norm / (size + 1e-7)
+    scale_error = scale * (4.0 * p.u)
+    if doubt is not None:
+        scale_error += scale * doubt / (size - doubt).clamp_min(0.0)
+    new, new_error = parts(mul(Bounded(old, old_error), Bounded(scale, scale_error)))
+    assert new_error is not None
+    too_long = size > max_norm
+    result_error = torch.where(too_long, new_error, old_error)
+    if doubt is not None:
+        near = ((size - max_norm).abs() <= p.k * doubt) & (doubt > 0)
+        result_error = torch.where(near, (new - old).abs() + new_error, result_error)
+    value.index_copy_(0, rows, torch.where(too_long, new, old))
+    if type(weight) is Bounded:
+        whole = torch.zeros_like(value) if error is None else error.clone()
+        weight.set_error(whole.index_copy_(0, rows, result_error))
+    return weight
+
+
+def _norm(rows: Bounded, p: float) -> Bounded:
+    """The p-norm of every row, as a column."""
+    value, error = rows.value, rows.error
+    if p == torch.inf:
+        largest = None if error is None else error.amax(-1, True)
+        return Bounded(value.abs().amax(-1, True), largest)
+    if p == 1:
+        return sum_(Bounded(value.abs(), error), [-1], True)
+    norm = value.abs().pow(p).sum(-1, True).pow(1.0 / p)
+    # relative errors: 1/p of those of the powers, which are p + 4 roundings and n - 1 of the sum
+    u = setting().precision.u
+    bound = norm * ((p + 8.0 + value.shape[-1] / p) * u)
+    if error is not None:
+        bound += error.pow(p).sum(-1, True).pow(1.0 / p) if p >= 1 else torch.inf
+    return finished(norm, bound)
+
+
+@rule("index_put", "_unsafe_index_put")
+def index_put(
+    x: Any, indices: Sequence[Tensor | None], values: Any, accumulate: bool = False
+) -> Bounded:
+    """Elements replaced, or added to."""
+    (vx, ex), (vv, ev) = parts(x), parts(values)
+    where = tuple(indices)
+    if accumulate:
+        zeros = torch.zeros_like(vx)
+        shape = aten.index.Tensor(vx, where).shape
+        wide = Bounded(vv.expand(shape), None if ev is None else ev.expand(shape))
+        return add(x, linear_sum(lambda a: zeros.index_put(where, a, True), wide))
+    value = vx.index_put(where, vv)
+    if ex is None and ev is None:
+        return Bounded(value)
+    ex = torch.zeros_like(vx) if ex is None else ex
+    return Bounded(value, ex.index_put(where, torch.zeros_like(vv) if ev is None else ev))
+
+
+@rule("index_add")
+def index_add(x: Any, dim: int, index: Tensor, source: Any, *, alpha: float = 1) -> Bounded:
+    """Slices added to those that the index names."""
+    zeros = torch.zeros_like(parts(x)[0])
+    added = linear_sum(lambda a: zeros.index_add(dim, index, a), source)
+    return add(x, added if alpha == 1 else mul(added, alpha))
+
+
+@rule("scatter_add")
+def scatter_add(x: Any, dim: int, index: Tensor, source: Any) -> Bounded:
+    """Elements added to those that the index names."""
+    value, error = parts(x)
+    zeros = torch.zeros_like(value)
+    added = linear_sum(lambda a: zeros.scatter_add(dim, index, a), source)
+    if type(x) is Bounded and error is None and not value.any():
+        return added  # a gradient gathered back into zeros: no term more
+    return add(x, added)

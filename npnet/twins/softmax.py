@@ -1,0 +1,26 @@
+"""Twins of the softmax and its logarithm."""
+
+from torch import nn
+
+from npnet.twins.activation import SHAPES
+from npnet.twins.spec import Pick, spec
+from npnet.verify.spec import Drawn
+
+
+def _drawn(pick: Pick) -> Drawn:
+    shape = pick.option("shape", *SHAPES)
+    dim = pick.option("dim", -1, 0, 1, -2, None)
+    axes = max(len(shape), 1)
+    if dim is not None and not -axes <= dim < axes:
+        dim = pick.instead("dim", -1, because="shape")
+    return {"dim": dim}, (pick.values("x", shape),)
+
+
+@spec(nn.Softmax)
+def Softmax(pick: Pick) -> Drawn:
+    return _drawn(pick)
+
+
+@spec(nn.LogSoftmax)
+def LogSoftmax(pick: Pick) -> Drawn:
+    return _drawn(pick)

@@ -1,0 +1,17 @@
+"""The engine: asks a candidate and its twin the same questions, and reports where they diverge.
+
+    from npnet.verify import candidate, adapt, run
+
+    affine = candidate("Linear")(adapt.stateful(Affine, {"W": "weight: o i -> i o", "b": "bias"}))
+    run(affine).raise_if_diverged()
+"""
+
+from npnet.verify.candidate import Candidate as Candidate
+from npnet.verify.candidate import candidate as candidate
+from npnet.verify.case import Case as Case
+from npnet.verify.case import OptimizerCase as OptimizerCase
+from npnet.verify.engine import run as run
+from npnet.verify.finding import Diverged as Diverged
+from npnet.verify.finding import Finding as Finding
+from npnet.verify.finding import Report as Report
+from npnet.verify.finding import Verdict as Verdict

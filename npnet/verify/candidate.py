@@ -1,0 +1,111 @@
+"""Somebody's code that claims to be a torch layer: `@candidate("Linear")`."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from npnet.contract import ConfigError
+from npnet.verify.finding import Source
+
+BOUNDS = ("elementwise", "normwise")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A function of a Case that claims to be `twin` on the domain that `only` leaves.
+
+    `sources` are the places to look at, by pass: "forward" and "backward".
+    """
+
+    function: Callable[[Any], Any]
+    twin: str
+    name: str
+    only: Mapping[str, st.SearchStrategy[Any]] = field(default_factory=dict)
+    bound: str = "elementwise"
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    target: str = ""
+
+    def __call__(self, case: Any) -> Any:
+        return self.function(case)
+
+    def source(self, quantity: str) -> Source | None:
+        """Where the code stands that computes a quantity."""
+        wanted = "backward" if quantity.startswith("gradient") or quantity == "dy" else "forward"
+        return self.sources.get(wanted) or self.sources.get("forward")
+
+    def named(self, name: str, target: str) -> "Candidate":
+        """The same candidate under the name it has in its module."""
+        return replace(self, name=name, target=target)
+
+
+def candidate(
+    twin: str,
+    *,
+    only: Mapping[str, st.SearchStrategy[Any]] | None = None,
+    bound: str = "elementwise",
+    name: str | None = None,
+) -> Callable[[Callable[[Any], Any]], Candidate]:
+    """Declare that a function of a Case claims to be `torch.nn.<twin>` (or "optim.<twin>").
+
+    only: strategies that replace the twin's own for options of these names, where the candidate
+        covers a part of the twin: `only={"bias": st.just(True)}`
+    bound: "normwise" for algorithms that are stable only in the norm (Winograd, FFT): every element
+        is then allowed the largest bound of its tensor
+    """
+    if not isinstance(twin, str):
+        raise ConfigError(
+            f'@candidate needs the name of a torch layer, as in @candidate("Linear"), '
+            f"but got {twin!r}."
+        )
+    if bound not in BOUNDS:
+        raise ConfigError(f"bound must be one of {BOUNDS}, but is {bound!r}.")
+    for option, strategy in (only or {}).items():
+        if not isinstance(strategy, st.SearchStrategy):
+            raise ConfigError(
+                f"only[{option!r}] must be a Hypothesis strategy, but is {strategy!r}. "
+                f"You might need st.just({strategy!r})."
+            )
+
+    def declare(function: Callable[[Any], Any]) -> Candidate:
+        if not callable(function):
+            raise ConfigError(
+                f"@candidate({twin!r}) needs a function of a Case, but got {function!r}. "
+                "npnet.verify.adapt turns other styles of code into one."
+            )
+        return Candidate(
+            function,
+            twin,
+            name or getattr(function, "__name__", type(function).__name__),
+            dict(only or {}),
+            bound,
+            getattr(function, "sources", None) or sources(function, function),
+        )
+
+    return declare
+
+
+def sources(forward: Any, backward: Any) -> dict[str, Source]:
+    """Where these two functions (or classes) stand, as far as Python knows."""
+    found: dict[str, Source] = {}
+    for which, function in (("forward", forward), ("backward", backward)):
+        try:
+            file = inspect.getsourcefile(function)
+            line = inspect.getsourcelines(function)[1]
+        except (TypeError, OSError):
+            continue
+        if file is not None:
+            name = getattr(function, "__qualname__", repr(function))
+            found[which] = Source(_short(file), line, name.split("<locals>.")[-1])
+    return found
+
+
+def _short(file: str) -> str:
+    path = Path(file).resolve()
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

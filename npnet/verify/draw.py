@@ -1,0 +1,244 @@
+"""How questions are drawn: Hypothesis draws the structure, NumPy the data, a family per value set."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from npnet.contract import Array
+from npnet.verify.case import LayerConfig, Slot
+
+Only = Mapping[str, st.SearchStrategy[Any]]
+
+_SMALL = (2, 3, 1, 4, 5)
+_LARGE = (8, 9, 32, 33, 128, 129, 768)
+_SMALL_SIZES = st.sampled_from(_SMALL)
+_SIZES = st.sampled_from(_SMALL * 28 + _LARGE)  # one in twenty crosses a block size
+_BATCHES = st.sampled_from(
+    ((2,), (), (1,), (3,), (2, 3), (4,), (1, 2), (5,), (3, 2, 2), (2, 1), (7,), (0,), (3, 0))
+)
+
+
+@dataclass(frozen=True)
+class Values:
+    """An array to be filled with data once for every value set.
+
+    kind "real": any family. "positive": the same, made positive. "index": integers below `high`,
+    with repeats. "probability": non-negative, summing to 1 along axis `axis`. "binary": 0 or 1,
+    or in between. `kinks` are values that must turn up often.
+    """
+
+    shape: tuple[int, ...]
+    kind: str = "real"
+    kinks: tuple[float, ...] = (0.0,)
+    high: int = 1
+    axis: int = 0
+    extra: tuple[int, ...] = ()  # further values that an index may take (ignore_index)
+
+
+class Pick:
+    """Draws by name, so that every draw is labelled, counted and can be narrowed by `only`."""
+
+    def __init__(self, draw: st.DrawFn, only: Only, dtype: str = "float64") -> None:
+        self._draw = draw
+        self._only = only
+        self._large = False
+        self.dtype = dtype
+        self.choices: dict[str, Any] = {}
+        self.universe: dict[str, tuple[Any, ...]] = {}
+        self.refused: list[tuple[tuple[str, str], tuple[str, str]]] = []
+
+    def __call__(self, name: str, strategy: st.SearchStrategy[Any]) -> Any:
+        """Draw `name` from a strategy; a candidate's `only` replaces the strategy."""
+        value = self.choices[name] = self._draw(self._only.get(name, strategy))
+        return value
+
+    def option(self, name: str, *values: Any) -> Any:
+        """Draw one of finitely many values, whose coverage is counted, alone and in pairs.
+
+        A value that is named twice is drawn twice as often.
+        """
+        self.universe[name] = values
+        return self(name, _sampled(values))
+
+    def instead(self, name: str, value: Any, because: str) -> Any:
+        """Replace an option's value that torch refuses beside that of option `because`.
+
+        The pair that was drawn then counts as refused, not as uncovered.
+        """
+        drawn, cause = ((n, str(self.choices[n])) for n in (name, because))
+        self.refused.append((drawn, cause))
+        self.choices[name] = value
+        return value
+
+    def size(self, name: str) -> int:
+        """Draw a size: mostly 1 to 5; in one example of twenty, one axis crosses a block size."""
+        value: int = self(name, _SMALL_SIZES if self._large else _SIZES)
+        self._large |= value > 5
+        return value
+
+    def batch(self, name: str = "batch") -> tuple[int, ...]:
+        """Draw batch axes: none, one, several, of size 0 too."""
+        shape: tuple[int, ...] = self(name, _BATCHES)
+        return shape
+
+    def values(self, name: str, shape: Sequence[int], **how: Any) -> Values:
+        """An array of this shape, filled later."""
+        self.choices.setdefault(name, tuple(shape))
+        return Values(tuple(shape), **how)
+
+
+_samplers: dict[tuple[Any, ...], st.SearchStrategy[Any]] = {}
+
+
+def _sampled(values: tuple[Any, ...]) -> st.SearchStrategy[Any]:
+    """One strategy per tuple of values: building it anew costs more than drawing from it."""
+    key = tuple((type(v), repr(v)) for v in values)
+    if key not in _samplers:
+        _samplers[key] = st.sampled_from(values)
+    return _samplers[key]
+
+
+def slots(inputs: Sequence[Any], prefix: str = "input ") -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The call with a Slot in the place of every Values, and the Values by name."""
+    found: dict[str, Values] = {}
+
+    def visit(x: Any, name: str) -> Any:
+        if isinstance(x, Values):
+            found[name] = x
+            return Slot(name)
+        if isinstance(x, tuple):
+            return tuple(visit(part, f"{name}.{i}") for i, part in enumerate(x))
+        return x
+
+    return tuple(visit(x, f"{prefix}{i}") for i, x in enumerate(inputs)), found
+
+
+# ---- families of data ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Range:
+    """How far the families go in a floating-point format, as powers of two."""
+
+    tiny: int  # of the variance family
+    offset: int  # of the offset family
+    spread: float  # decades of the magnitudes family, either way
+    huge: int
+    denormal: int
+
+
+RANGES = {
+    "float64": Range(-20, 20, 6.0, 200, -1030),
+    "float32": Range(-8, 10, 6.0, 30, -130),
+    "float16": Range(-4, 5, 1.5, 4, -16),
+}
+
+Family = Callable[[np.random.Generator, tuple[int, ...], Range, tuple[float, ...]], Array]
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...], *_: Any) -> Array:
+    return rng.standard_normal(shape)
+
+
+def _integers(rng: np.random.Generator, shape: tuple[int, ...], *_: Any) -> Array:
+    return rng.integers(-3, 4, shape).astype(np.float64)
+
+
+def _powers(rng: np.random.Generator, shape: tuple[int, ...], *_: Any) -> Array:
+    return np.ldexp(rng.choice((-1.0, 1.0), shape), rng.integers(-4, 4, shape))
+
+
+def _ties(
+    rng: np.random.Generator, shape: tuple[int, ...], _: Range, kinks: tuple[float, ...]
+) -> Array:
+    return rng.choice((*kinks, *kinks, -0.0, 0.5, 1.0, -1.0), shape)
+
+
+def _rows(rng: np.random.Generator, shape: tuple[int, ...], *_: Any) -> Array:
+    x: Array = np.asarray(rng.standard_normal(shape))
+    if x.ndim and x.size:
+        x[...] = x.take([0], int(rng.integers(x.ndim)))
+    return x
+
+
+def _tiny(rng: np.random.Generator, shape: tuple[int, ...], r: Range, *_: Any) -> Array:
+    x: Array = rng.standard_normal() + np.ldexp(rng.standard_normal(shape), r.tiny)
+    return x
+
+
+def _offset(rng: np.random.Generator, shape: tuple[int, ...], r: Range, *_: Any) -> Array:
+    x: Array = np.ldexp(rng.choice((-1.0, 1.0)), r.offset) + rng.standard_normal(shape)
+    return x
+
+
+def _huge(rng: np.random.Generator, shape: tuple[int, ...], r: Range, *_: Any) -> Array:
+    exponents = rng.choice((r.huge, r.huge // 2, -r.huge, r.denormal, 0), shape)
+    return np.ldexp(rng.standard_normal(shape), exponents)
+
+
+def _magnitudes(rng: np.random.Generator, shape: tuple[int, ...], r: Range, *_: Any) -> Array:
+    signs = rng.choice((-1.0, 1.0), shape)
+    x: Array = signs * 10.0 ** rng.uniform(-r.spread, r.spread, shape)
+    return x
+
+
+FAMILIES: dict[str, Family] = {
+    "normal": _normal,
+    "integers": _integers,
+    "powers": _powers,
+    "ties": _ties,
+    "rows": _rows,
+    "tiny": _tiny,
+    "offset": _offset,
+    "huge": _huge,
+    "magnitudes": _magnitudes,
+}
+MODERATE = ("normal", "integers", "powers", "ties", "rows")
+"""Families in which nothing underflows, so that scaling dy by two is exact in float64."""
+
+_ELSEWHERE = tuple(FAMILIES)
+
+
+def themes(rng: np.random.Generator, sets: int) -> tuple[str, ...]:
+    """A family per value set; the first set is always normal or integers."""
+    rest = rng.choice(len(_ELSEWHERE), max(sets - 1, 0))
+    first = "normal" if rng.random() < 0.6 else "integers"
+    return (first, *(_ELSEWHERE[i] for i in rest))
+
+
+def data(values: Values, rng: np.random.Generator, chosen: Sequence[str], dtype: str) -> Array:
+    """The arrays of all value sets, stacked. A set's tensors mostly share the set's family."""
+    shape = values.shape
+    if values.kind == "index":
+        return _indices(values, rng, len(chosen))
+    out = np.empty((len(chosen), *shape))
+    for s, theme in enumerate(chosen):
+        family = theme if theme == "integers" or rng.random() < 0.7 else "normal"
+        out[s] = FAMILIES[family](rng, shape, RANGES[dtype], values.kinks)
+    if values.kind == "positive":
+        out = np.abs(out) + 0.0625
+    elif values.kind == "probability":
+        out = np.abs(out) + np.finfo(dtype).tiny
+        with np.errstate(over="ignore"):
+            out = out / out.sum(values.axis % len(shape) + 1, keepdims=True)
+    elif values.kind == "binary":
+        soft = rng.random(out.shape) < 0.3
+        out = np.where(soft, rng.random(out.shape), (out > 0).astype(np.float64))
+    return out.astype(dtype)
+
+
+def _indices(values: Values, rng: np.random.Generator, sets: int) -> Array:
+    found = rng.integers(0, max(values.high, 1), (sets, *values.shape))
+    if values.extra:
+        found = np.where(rng.random(found.shape) < 0.25, rng.choice(values.extra), found)
+    return found
+
+
+def describe(value: Any) -> str:
+    """A drawn value as a reader would write it; sizes are told apart only by what matters."""
+    if isinstance(value, LayerConfig):
+        return repr(value)
+    return str(value)

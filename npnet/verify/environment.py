@@ -1,0 +1,44 @@
+"""The environment facts that change gradients."""
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+import npnet
+
+_PACKAGES = ("numpy", "scipy", "torch", "hypothesis")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def environment() -> Mapping[str, Any]:
+    """Versions, BLAS and threads, as plain data."""
+    facts: dict[str, Any] = {"npnet": npnet.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            facts[package] = version(package)
+        except PackageNotFoundError:
+            facts[package] = None
+    facts["blas"] = _blas()
+    facts["machine"] = platform.machine()
+    facts["system"] = platform.system()
+    facts["threads"] = {name: os.environ[name] for name in _THREADS if name in os.environ}
+    if "torch" in sys.modules:
+        facts["cuda"] = _cuda()
+    return facts
+
+
+def _blas() -> str:
+    config: Any = np.show_config(mode="dicts")
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
+
+
+def _cuda() -> str | None:
+    torch = sys.modules["torch"]
+    name: str | None = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return name

@@ -1,0 +1,323 @@
+"""One example, judged: the twin's answer beside the candidate's replies."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from npnet.verify.ask import PROTOCOLS, Fault, Reply, ask
+from npnet.verify.candidate import Candidate
+from npnet.verify.case import Example
+from npnet.verify.finding import Verdict
+from npnet.verify.judge import (
+    Failure,
+    allowance,
+    attribute_fault,
+    canary,
+    informative,
+    overflows,
+    ratio,
+    value_fault,
+)
+from npnet.verify.precision import PRECISIONS, Precision
+from npnet.verify.spec import Answer, Expected, Spec
+
+ENOUGH = 5
+"""Informative examples after which a quantity has been seen often enough to be judged."""
+
+_SIGMAS = 7.0  # of a dropout rate; a right one exceeds them once in 10^11 runs
+_ROUNDING = 2.0**-20  # what is left, in float64, of an error that is only rounding
+
+
+@dataclass
+class Evidence:
+    """What a run has seen of every quantity."""
+
+    ratios: dict[str, float] = field(default_factory=dict)
+    informative: dict[str, int] = field(default_factory=dict)
+    canaries: dict[str, bool] = field(default_factory=dict)
+    seen: dict[str, None] = field(default_factory=dict)  # in the order of blame
+    judged: int = 0
+    not_judged: int = 0
+    fallbacks: set[str] = field(default_factory=set)
+    mask_kept: float = 0.0  # of masks read off a candidate's own output
+    mask_variance: float = 0.0
+    mask_expected: float = 0.0
+
+
+    def judged_quantities(self) -> list[str]:
+        """Every quantity that was compared at least once."""
+        return list(self.seen)
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Asks one candidate in one precision."""
+
+    candidate: Candidate
+    spec: Spec
+    precision: Precision
+    wanted: Callable[[str], bool] = lambda quantity: True
+
+    def __call__(
+        self,
+        example: Example,
+        evidence: Evidence | None = None,
+        protocols: Sequence[str] | None = None,
+    ) -> list[Failure]:
+        """Every failure of the candidate on this example, in the order of blame."""
+        single = example.sets == 1
+        started = time.perf_counter()
+        answer = self.spec.answer(example, self.precision, single=single)
+        seconds = time.perf_counter() - started
+        if answer.disagreement is not None:
+            message = f"torch contradicts itself: {answer.disagreement}"
+            return [Failure("y", Verdict.ORACLE_DISAGREES, message)]
+        limit = max(1.0, 50 * seconds)
+        failures: list[Failure] = []
+        for s in range(example.sets):
+            protocol = protocols[s] if protocols else self._protocol(example, s)
+            reply = ask(
+                self.candidate.function, example, s, protocol, self.spec.optimizer, limit
+            )
+            found = self._judge(answer, example, s, reply, protocol, evidence)
+            if self.spec.reads_mask and example.draws and any(f.worst for f in found):
+                own = self._with_own_mask(example, s, reply, evidence)
+                if own is not None:
+                    reply.faults = [f for f in reply.faults if not f.chance]
+                    found = self._judge(own[0], own[1], 0, reply, protocol, evidence)
+                    found = [replace(f, set=s) for f in found]
+            failures += found
+            if any(f.verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY) for f in found):
+                break
+        if evidence is not None:
+            evidence.fallbacks |= answer.fallbacks
+        return failures
+
+    def _protocol(self, example: Example, s: int) -> str:
+        protocol = PROTOCOLS[s % len(PROTOCOLS)]
+        if protocol != "plain" or self.spec.optimizer or not self.spec.split(example):
+            return protocol
+        first = example.arrays["input 0"].shape[1]
+        return "split" if first >= 2 and example.seed % 4 == 0 else "plain"
+
+    # ---- judging one value set ---------------------------------------------------------------
+
+    def _judge(
+        self,
+        answer: Answer,
+        example: Example,
+        s: int,
+        reply: Reply,
+        protocol: str,
+        evidence: Evidence | None,
+    ) -> list[Failure]:
+        failures = [_of_fault(f, s, protocol) for f in reply.faults]
+        if not reply.complete:
+            return failures
+        exact = self.spec.exact and example.themes[s] == "integers"
+        norm = self.candidate.bound == "normwise"
+        finite = not overflows(answer.largest, self.precision)
+        failures += self._unasked_updates(answer, example, s, reply)
+        blamed = {f.quantity for f in failures}
+        for quantity, expected in answer.expected.items():
+            if not self.wanted(quantity) or quantity in blamed:
+                continue
+            present = quantity in reply.quantities
+            got = reply.quantities.get(quantity)
+            if not present and quantity.startswith("next "):
+                got, present = example.arrays[f"state {quantity[5:]}"][s], True
+            if not present and protocol == "split" and quantity.startswith("next "):
+                continue
+            failure = self._judge_one(quantity, got, expected, s, exact, norm, finite, evidence)
+            if failure is not None:
+                failures.append(replace(failure, protocol=protocol))
+                if self.spec.optimizer:
+                    break  # every later step only inherits the divergence
+        return failures
+
+    def _unasked_updates(
+        self, answer: Answer, example: Example, s: int, reply: Reply
+    ) -> list[Failure]:
+        """State entries that the candidate changes and torch does not."""
+        found = []
+        for quantity, got in reply.quantities.items():
+            if not quantity.startswith("next ") or quantity in answer.expected:
+                continue
+            before = example.arrays[f"state {quantity[5:]}"][s, ...]
+            if self.wanted(quantity) and not np.array_equal(got, before):
+                message = f"{quantity} differs from what was given, but torch leaves it as it is"
+                found.append(Failure(quantity, Verdict.WRONG, message, set=s))
+        return found
+
+    def _judge_one(
+        self,
+        quantity: str,
+        got: Any,
+        expected: Expected,
+        s: int,
+        exact: bool,
+        norm: bool,
+        finite: bool,
+        evidence: Evidence | None,
+    ) -> Failure | None:
+        fault = attribute_fault(quantity, got, expected, s)
+        if fault is not None:
+            return Failure(quantity, Verdict.CONTRACT, fault, set=s)
+        if got is None:
+            return None
+        allowed = allowance(expected, s, self.precision, exact=exact, norm=norm)
+        failure = value_fault(quantity, got, expected, s, allowed, finite)
+        if evidence is None or failure is not None:
+            return failure
+        evidence.judged += expected.value[s].size
+        evidence.seen.setdefault(quantity)
+        if expected.required:
+            error = None if expected.error is None else expected.error[s]
+            if not exact and not norm:
+                r = ratio(np.asarray(got), expected.value[s], error)
+                evidence.ratios[quantity] = max(evidence.ratios.get(quantity, 0.0), r)
+            if evidence.informative.get(quantity, 0) < ENOUGH:
+                evidence.informative.setdefault(quantity, 0)
+                evidence.informative[quantity] += informative(expected, s, allowed)
+            if not evidence.canaries.get(quantity, False):
+                planted = value_fault(
+                    quantity, canary(expected, s), expected, s, allowed, judge_nonfinite=True
+                )
+                evidence.canaries[quantity] = planted is not None
+        return None
+
+    # ---- masks read off a candidate's own output -----------------------------------------------
+
+    def _with_own_mask(
+        self, example: Example, s: int, reply: Reply, evidence: Evidence | None
+    ) -> tuple[Answer, Example] | None:
+        """The twin's answer under the mask that the candidate drew; its rate is tested at the end."""
+        y, dx = reply.quantities.get("y"), reply.quantities.get("gradient of input 0")
+        x = example.arrays["input 0"][s]
+        if not isinstance(y, np.ndarray) or not isinstance(dx, np.ndarray):
+            return None
+        if y.shape != x.shape or dx.shape != x.shape:
+            return None
+        mask = (y != 0) | (dx != 0)
+        alone = replace(example.pick(s), masks=(mask,))
+        if evidence is not None:
+            drop = float(example.config["p"])
+            known = (x != 0) | (example.arrays["dy"][s] != 0)
+            evidence.mask_kept += float((mask & known).sum())
+            evidence.mask_expected += float(known.sum()) * (1 - drop)
+            evidence.mask_variance += float(known.sum()) * drop * (1 - drop)
+        return self.spec.answer(alone, self.precision, single=True), alone
+
+
+def rate_failure(evidence: Evidence) -> Failure | None:
+    """A dropout that keeps too many or too few, where its masks had to be read off its output."""
+    if not evidence.mask_variance:
+        return None
+    off = evidence.mask_kept - evidence.mask_expected
+    sigmas = off / evidence.mask_variance**0.5
+    if abs(sigmas) < _SIGMAS:
+        return None
+    return Failure(
+        "y",
+        Verdict.WRONG,
+        f"keeps {evidence.mask_kept:.0f} elements where 1 - p of them would be "
+        f"{evidence.mask_expected:.0f}, {abs(sigmas):.0f} standard deviations off",
+    )
+
+
+def confirm(examiner: Examiner, example: Example, failure: Failure) -> Failure:
+    """The failure once more on its value set alone, with its verdict settled.
+
+    A failure under one of the stricter protocols that is none when the question is put plainly is
+    a breach of the contract; an error that (nearly) vanishes in float64 is a matter of rounding.
+    """
+    alone = example.pick(failure.set)
+    protocol = failure.protocol
+    found = _same(examiner(alone, protocols=(protocol,)), failure.quantity)
+    if found is None:
+        if _oracle_differs(examiner, example, alone, failure):
+            return replace(
+                failure,
+                verdict=Verdict.ORACLE_DISAGREES,
+                message=f"{failure.quantity}: torch has another answer for the value sets together "
+                "than for this one alone",
+            )
+        again = _same(examiner(example), failure.quantity)
+        if again is None:
+            return replace(
+                failure,
+                verdict=Verdict.CONTRACT,
+                message=f"{failure.quantity} was wrong once and right when the same question was "
+                "asked again: the candidate depends on the history of its calls, or on chance. "
+                + failure.message,
+            )
+        return replace(
+            failure,
+            message=failure.message + " (only with other calls before it, not by itself)",
+        )
+    if found.verdict not in (Verdict.WRONG, Verdict.NONFINITE) or found.worst is None:
+        return replace(found, set=failure.set)
+    if protocol not in ("plain", "again"):
+        plainly = _same(examiner(alone, protocols=("plain",)), failure.quantity)
+        if plainly is None:
+            return replace(
+                found,
+                set=failure.set,
+                verdict=Verdict.CONTRACT,
+                message=f"{found.quantity} is right when asked plainly, but {_PROTOCOL[protocol]}: "
+                + found.message,
+            )
+        found, protocol = plainly, "plain"
+    return replace(found, set=failure.set, verdict=_settled(examiner, alone, found))
+
+
+def _oracle_differs(
+    examiner: Examiner, example: Example, alone: Example, failure: Failure
+) -> bool:
+    """Whether batching the value sets changes what is expected by more than is allowed."""
+    together = examiner.spec.answer(example, examiner.precision, single=False)
+    single = examiner.spec.answer(alone, examiner.precision, single=True)
+    a, b = (x.expected.get(failure.quantity) for x in (together, single))
+    if a is None or b is None or a.value.dtype.kind != "f":
+        return False
+    allowed = allowance(b, 0, examiner.precision, exact=False, norm=False)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool((np.abs(a.value[failure.set] - b.value[0]) > allowed).any())
+
+
+_PROTOCOL = {
+    "strided": "wrong for arrays that are not contiguous in memory",
+    "interleaved": "wrong when another forward pass comes between forward and vjp (stale cache)",
+    "split": "wrong for a smaller batch after a larger one",
+}
+
+
+def _settled(examiner: Examiner, alone: Example, found: Failure) -> Verdict:
+    if found.verdict is not Verdict.WRONG or examiner.precision.name == "float64":
+        return found.verdict
+    double = PRECISIONS["float64"]
+    exact = replace(examiner, precision=double)
+    again = _same(exact(alone.astype("float64"), protocols=("plain",)), found.quantity)
+    if again is None or again.worst is None or found.comparison is None or not found.worst:
+        return Verdict.UNSTABLE
+    then = abs(again.worst.got - again.worst.want)
+    now = abs(found.worst.got - found.worst.want)
+    return Verdict.UNSTABLE if then <= _ROUNDING * now else Verdict.WRONG
+
+
+def _same(failures: Sequence[Failure], quantity: str) -> Failure | None:
+    return next((f for f in failures if f.quantity == quantity), None)
+
+
+def _of_fault(fault: Fault, s: int, protocol: str) -> Failure:
+    return Failure(
+        fault.quantity,
+        fault.verdict,
+        fault.message,
+        protocol=protocol,
+        set=s,
+        traceback=fault.traceback,
+    )

@@ -1,0 +1,205 @@
+"""What a run leaves behind, as plain data: verdicts, findings, results per layer, the report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from npnet.contract import Array
+from npnet.verify.case import Example
+
+
+class Verdict(StrEnum):
+    """What is said of a candidate, or of one quantity of it."""
+
+    PASS = "PASS"
+    WRONG = "WRONG"
+    UNSTABLE = "UNSTABLE"
+    NONFINITE = "NONFINITE"
+    CONTRACT = "CONTRACT"
+    CRASH = "CRASH"
+    TIMEOUT = "TIMEOUT"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    ORACLE_DISAGREES = "ORACLE_DISAGREES"
+    INSUFFICIENT = "INSUFFICIENT"
+
+
+DIVERGED = frozenset({Verdict.WRONG, Verdict.UNSTABLE, Verdict.NONFINITE, Verdict.CONTRACT})
+BROKEN = frozenset({Verdict.CRASH, Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY})
+UNPROVEN = frozenset({Verdict.ORACLE_DISAGREES, Verdict.INSUFFICIENT})
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The element that is furthest off, in units of its bound."""
+
+    index: tuple[int, ...]
+    got: float
+    want: float
+    bound: float  # what was allowed: K times the error bound
+
+    @property
+    def ratio(self) -> float:
+        """|got - want| / bound; 1 is the most that passes."""
+        off = abs(self.got - self.want)
+        return off / self.bound if self.bound > 0 else float("inf") if off else 0.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place in the candidate's code that a reader should look at."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} in {self.function}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One quantity on one value set: both sides in full, and what was allowed."""
+
+    got: Array
+    want: Array
+    allowed: Array
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One reading of a divergence: its kind, the sentence, what it leaves unexplained (in bounds)."""
+
+    kind: str
+    text: str
+    residual: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One broken quantity of one candidate.
+
+    case: the smallest example found (one value set); probe: a fuller one, for pictures
+    protocol: how the question was put (plain, again, strided, interleaved, split)
+    """
+
+    id: str
+    layer: str
+    twin: str
+    quantity: str
+    verdict: Verdict
+    dtype: str
+    device: str
+    message: str
+    protocol: str = "plain"
+    case: Example | None = None
+    smallest: Comparison | None = None
+    probe: Comparison | None = None
+    worst: Worst | None = None
+    wrong: int = 0
+    size: int = 0
+    failed: int = 0
+    asked: int = 0
+    first: int = 0  # examples until it was first seen, from 1
+    agrees: tuple[str, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
+    dialect: str | None = None
+    source: Source | None = None
+    traceback: str = ""
+    target: str = ""  # what `npnet verify` has to be told to find the candidate again
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One layer in one dtype: its verdict and the evidence."""
+
+    verdict: Verdict
+    examples: int
+    seconds: float
+    ratios: Mapping[str, float]  # worst |got - want| / error bound of every quantity
+    informative: Mapping[str, int]
+    canaries: Mapping[str, bool]
+    judged: int = 0  # elements compared
+    not_judged: int = 0  # value sets left out because they overflow
+    fallbacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One candidate in every dtype asked, with the options that were covered."""
+
+    layer: str
+    twin: str
+    outcomes: Mapping[str, Outcome]
+    covered: int = 0
+    coverable: int = 0
+    uncovered: tuple[str, ...] = ()
+
+    @property
+    def worst(self) -> float:
+        """The largest |got - want| / error bound of any quantity in any dtype."""
+        return max((r for o in self.outcomes.values() for r in o.ratios.values()), default=0.0)
+
+
+class Diverged(AssertionError):
+    """A candidate and its twin answer a question differently."""
+
+
+@dataclass
+class Report:
+    """Everything that one run found out."""
+
+    findings: list[Finding] = field(default_factory=list)
+    layers: list[LayerResult] = field(default_factory=list)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    seconds: float = 0.0
+    not_verified: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything asked was verified."""
+        return self.exit_code == 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 verified; 1 divergence; 3 crash, hang or load failure; 4 nothing, or too little."""
+        verdicts = {f.verdict for f in self.findings}
+        if verdicts & DIVERGED:
+            return 1
+        if verdicts & BROKEN:
+            return 3
+        if verdicts & UNPROVEN or not self.layers:
+            return 4
+        return 0
+
+    def raise_if_diverged(self) -> None:
+        """Raise Diverged with the text of every finding, unless everything was verified."""
+        if not self.ok:
+            from npnet.report.text import render
+
+            raise Diverged("\n" + render(self))
+
+    def save(self, directory: str | Path) -> Path:
+        """Write results.jsonl, index.html and failures/ into a directory; return index.html."""
+        from npnet.report.files import save
+
+        return save(self, Path(directory))
+
+    def _repr_html_(self) -> str:
+        from npnet.report.html import fragment
+
+        return fragment(self)
+
+
+def merge(reports: Sequence[Report]) -> Report:
+    """One report of several runs."""
+    whole = Report()
+    for r in reports:
+        whole.findings += r.findings
+        whole.layers += r.layers
+        whole.not_verified += r.not_verified
+        whole.seconds += r.seconds
+        whole.environment, whole.seed = r.environment, r.seed
+    return whole

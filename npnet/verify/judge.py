@@ -1,0 +1,156 @@
+"""The decision: attributes before values, non-finite before sizes, then |got - want| <= K · error."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npnet.contract import Array
+from npnet.verify.finding import Comparison, Verdict, Worst
+from npnet.verify.precision import Precision
+from npnet.verify.spec import Expected
+
+_SAFETY = 8.0  # a candidate must be finite while the largest intermediate is below fmax / 8
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is wrong with one quantity on one value set."""
+
+    quantity: str
+    verdict: Verdict
+    message: str
+    protocol: str = "plain"
+    set: int = 0
+    wrong: int = 0
+    size: int = 0
+    worst: Worst | None = None
+    comparison: Comparison | None = None
+    traceback: str = ""
+
+
+def allowance(expected: Expected, s: int, precision: Precision, *, exact: bool, norm: bool) -> Any:
+    """K · error of value set `s`; 0 where the answer is exact."""
+    if expected.error is None:
+        return 0.0
+    error = expected.error[s]
+    if exact:  # sums of small integers: every partial sum is a representable integer
+        error = np.where(error < 0.5, 0.0, error)
+    elif norm and error.size:
+        error = np.full_like(error, error.max())
+    with np.errstate(over="ignore"):
+        return precision.k * error
+
+
+def attribute_fault(quantity: str, got: Any, expected: Expected, s: int) -> str | None:
+    """A wrong type, shape or dtype explains a wrong value, never the reverse."""
+    want = expected.value[s]
+    if got is None:
+        kind = "None" if expected.required else None
+        return kind and f"{quantity} is missing (None), but torch has one of shape {want.shape}."
+    if not isinstance(got, np.ndarray | np.generic):
+        return f"{quantity} must be a NumPy array, but is {type(got).__name__}: {_clip(got)}."
+    if got.shape != want.shape:
+        return f"{quantity} must have shape {want.shape}, as torch's, but has {got.shape}."
+    if expected.dtype is not None and got.dtype != expected.dtype:
+        return (
+            f"{quantity} must be {expected.dtype}, as its input, but is {got.dtype}. "
+            f"Look for a float64 constant or an np.zeros without a dtype."
+            if got.dtype.kind == "f"
+            else f"{quantity} must be {expected.dtype}, but is {got.dtype}."
+        )
+    return None
+
+
+def ratio(got: Array, want: Array, error: Array | None) -> float:
+    """The largest |got - want| / error bound; the published margin, in which K hides nothing."""
+    if error is None or not got.size:
+        return 0.0
+    with np.errstate(all="ignore"):
+        r = np.abs(got - want) / error
+    r = r[np.isfinite(r)]
+    return float(r.max()) if r.size else 0.0
+
+
+def value_fault(
+    quantity: str, got: Any, expected: Expected, s: int, allowed: Any, judge_nonfinite: bool
+) -> Failure | None:
+    """The failure of one quantity whose attributes are right, or None.
+
+    judge_nonfinite: whether inf and nan are judged where the twin is finite; not so where an
+    intermediate comes near the largest number of the format
+    """
+    want = expected.value[s]
+    got = np.asarray(got)
+    if want.dtype.kind != "f":
+        bad = got != want
+    else:
+        with np.errstate(all="ignore"):
+            bad = ~(np.abs(got.astype(np.float64) - want) <= allowed)
+        if not bad.any():
+            return None
+        finite = np.isfinite(got) & np.isfinite(want)
+        same = (got == want) | (np.isnan(got) & np.isnan(want))
+        bad &= ~same
+        # where nothing can be said of the value, nothing is said of inf and nan either
+        bad &= ~(~finite & np.isinf(np.broadcast_to(allowed, want.shape)))
+        if not judge_nonfinite:
+            bad &= finite
+    if not bad.any():
+        return None
+    at = _worst(got, want, np.broadcast_to(allowed, want.shape), bad)
+    limit = float(np.broadcast_to(allowed, want.shape)[at])
+    worst = Worst(tuple(int(i) for i in at), float(got[at]), float(want[at]), limit)
+    nonfinite = want.dtype.kind == "f" and not np.isfinite(got[at]) and np.isfinite(want[at])
+    count = int(bad.sum())
+    return Failure(
+        quantity,
+        Verdict.NONFINITE if nonfinite else Verdict.WRONG,
+        f"{count} of {bad.size} elements; worst at {list(worst.index)}: "
+        f"got {worst.got:.6g}, torch has {worst.want:.6g}",
+        set=s,
+        wrong=count,
+        size=int(bad.size),
+        worst=worst,
+        comparison=Comparison(got, want, np.broadcast_to(allowed, want.shape)),
+    )
+
+
+def _worst(got: Array, want: Array, allowed: Array, bad: Array) -> tuple[Any, ...]:
+    with np.errstate(all="ignore"):
+        off = np.abs(got.astype(np.float64) - want)
+        by = np.where(allowed > 0, off / allowed, np.where(off > 0, np.finfo(float).max * off, 0))
+    by = np.where(np.isnan(by), np.inf, by)
+    return tuple(np.unravel_index(np.argmax(np.where(bad, by, -1.0)), bad.shape))
+
+
+def canary(expected: Expected, s: int) -> Array:
+    """The twin's own value with a mistake of 1.5 % of its largest element planted in it."""
+    want = expected.value[s]
+    if want.dtype.kind != "f":
+        return want + 1
+    finite = np.abs(want[np.isfinite(want)])
+    scale = finite.max() if finite.size and finite.max() > 0 else 1.0
+    planted: Array = want + scale / 64
+    return planted
+
+
+def informative(expected: Expected, s: int, allowed: Any) -> bool:
+    """Whether the bound is small beside the value: median(K · error / |want|) below 1 %."""
+    want = np.abs(expected.value[s])
+    if not want.size:
+        return False
+    limit = np.broadcast_to(allowed, want.shape)
+    with np.errstate(all="ignore"):
+        relative = np.where(limit == 0, 0.0, limit / want)
+    return bool(np.median(relative) < 1e-2)
+
+
+def overflows(largest: float | None, precision: Precision) -> bool:
+    """Whether an intermediate comes so near the largest number that inf and nan are not judged."""
+    return largest is not None and not largest < precision.fmax / _SAFETY
+
+
+def _clip(x: Any) -> str:
+    text = repr(x)
+    return text if len(text) < 60 else text[:57] + "…"

@@ -1,0 +1,147 @@
+"""A spec says what a twin accepts and what it answers; the engine knows nothing else of a twin."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from npnet.contract import Array
+from npnet.verify.case import Config, Example, Slot
+from npnet.verify.draw import Only, Pick, Values, data, slots, themes
+from npnet.verify.precision import Precision
+
+Drawn = tuple[Any, ...]
+"""config, inputs and, where torch's forward takes keywords, kwargs."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the twin has for one quantity, all value sets stacked: values with their bounds.
+
+    error: how far a correct implementation may be off; None: it must be equal
+    dtype: what the candidate's result must have; None: any
+    required: where False, None and nothing at all are accepted too
+    """
+
+    value: Array
+    error: Array | None
+    dtype: np.dtype[Any] | None
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The twin's answer to an example, quantities in the order in which they are blamed."""
+
+    expected: Mapping[str, Expected]
+    largest: float | None = None  # of all intermediates; None where it was not tracked
+    disagreement: str | None = None  # how torch contradicts itself
+    fallbacks: frozenset[str] = frozenset()  # operations whose bound is a fallback's
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A convention that people get wrong: the sentence, and the check that proves it of torch."""
+
+    text: str
+    check: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a twin is: its name, how its questions are drawn, how it answers them.
+
+    draw: `(pick) -> config, inputs[, kwargs]`
+    state: the Values of the twin's state_dict() under a configuration
+    answer: `(example, precision, single) -> Answer`; completes the example's cotangents; `single`
+        asks every value set by itself and tracks the largest intermediate
+    exact: bilinear, so that small integers have an exact answer
+    split: whether the first axis of every input is a batch that may be split in two
+    draws: whether a configuration takes random numbers
+    known_bad: why torch itself is wrong under a configuration, or None
+    """
+
+    name: str
+    draw: Callable[[Pick], Drawn]
+    state: Callable[[Config], Mapping[str, Values]]
+    answer: Callable[..., Answer]
+    optimizer: bool = False
+    exact: bool = False
+    split: Callable[[Example], bool] = lambda example: False
+    draws: Callable[[Config], bool] = lambda config: False
+    known_bad: Callable[[Config], str | None] = lambda config: None
+    reads_mask: bool = False
+    claims: tuple[Claim, ...] = field(default=())
+
+
+@st.composite
+def examples(
+    draw: st.DrawFn, spec: Spec, only: Only, dtype: str, sets: int
+) -> tuple[Example, Pick]:
+    """Draw one structure and fill its value sets; what was picked comes along."""
+    pick = Pick(draw, only, dtype)
+    config, inputs, *rest = spec.draw(pick)
+    kwargs = dict(rest[0]) if rest else {}
+    seed = draw(_SEEDS)
+    return build(spec, config, inputs, kwargs, seed, dtype, sets, pick.choices), pick
+
+
+_SEEDS = st.integers(0, 2**32 - 1)
+
+
+def build(
+    spec: Spec,
+    config: Config,
+    inputs: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    seed: int,
+    dtype: str,
+    sets: int,
+    choices: Mapping[str, Any],
+) -> Example:
+    """The example of a drawn structure; its data depends on nothing but the structure and seed."""
+    rng = np.random.default_rng(seed)
+    chosen = themes(rng, sets)
+    if spec.optimizer:
+        template: tuple[Any, ...] = ()
+        wanted = dict(inputs)
+    else:
+        template, wanted = slots(inputs)
+        tensors = {name: v for name, v in config.items() if isinstance(v, Values)}
+        for name, x in kwargs.items():
+            if isinstance(x, Values):
+                (kwargs[name],), more = slots((x,), f"kwarg {name} ")  # type: ignore[index]
+                wanted |= more
+        wanted |= {f"state {name}": v for name, v in spec.state(config).items()}
+        # constructor arguments that are tensors are buffers (or, for _weight, parameters)
+        config = {**config, **{name: Slot(f"state {name.lstrip('_')}") for name in tensors}}
+    arrays = {name: data(v, rng, chosen, dtype) for name, v in wanted.items()}
+    return Example(
+        spec.name,
+        config,
+        arrays,
+        sets,
+        chosen,
+        seed,
+        template,
+        kwargs,
+        choices,
+        spec.draws(config),
+    )
+
+
+def draw_cotangents(
+    example: Example, shapes: Sequence[tuple[int, ...] | None], precision: Precision
+) -> None:
+    """Fill in a dy for every output of these shapes (None: an integer one), where not yet there."""
+    alone = len(shapes) == 1
+    example.outputs = tuple(
+        None if shape is None else ("dy" if alone else f"dy {i}") for i, shape in enumerate(shapes)
+    )
+    rng = np.random.default_rng([example.seed, 1])
+    for name, shape in zip(example.outputs, shapes, strict=True):
+        if name is not None and shape is not None and name not in example.arrays:
+            values = Values(shape)
+            example.arrays[name] = data(values, rng, example.themes, precision.name)

@@ -1,0 +1,243 @@
+"""From what a user names to candidates: npnet's own layers, files, modules. Meets twins by name."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from npnet.contract import ConfigError, Forward
+from npnet.verify.candidate import Candidate, sources
+from npnet.verify.case import Case, LayerConfig, OptimizerCase
+from npnet.verify.finding import Finding, Source, Verdict
+from npnet.verify.spec import Spec
+
+
+def specs() -> Mapping[str, Spec]:
+    """Every twin by name. Loaded by name and on demand: the engine does not know torch."""
+    try:
+        found: Mapping[str, Spec] = importlib.import_module("npnet.twins").SPECS
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ConfigError(
+            "holding code against its twin needs torch, which is not installed. "
+            "Install it with: pip install 'npnet[torch]'"
+        ) from None
+    return found
+
+
+def own_names() -> list[str]:
+    """npnet's own layers and optimizers that have a twin, in the order of the twins."""
+    return [name for name in specs() if _own_class(name) is not None]
+
+
+def native(name: str, layer: Any = None) -> Candidate:
+    """npnet's own layer or optimizer as a candidate; `layer` may be another class of its contract.
+
+    The configuration is the dataclass, the state is the state.
+    """
+    cls = layer or _own_class(name)
+    if cls is None:
+        raise ConfigError(f"npnet has no layer {name!r}.{_nearest(name, own_names())}")
+    function = _optimizer(cls) if name.startswith("optim.") else _layer(cls)
+    found = sources(cls, cls)
+    return Candidate(function, name, name, sources=found, target=name)
+
+
+def build(layer: str, config: Mapping[str, Any]) -> Any:
+    """A layer of npnet.nn from its configuration, layers inside the configuration included."""
+    return _construct(getattr(importlib.import_module("npnet.nn"), layer), config)
+
+
+def _construct(cls: Any, config: Mapping[str, Any]) -> Any:
+    kwargs = dict(config)
+    layers = [build(x.layer, x.config) for x in kwargs.pop("layers", ())]
+    return cls(*layers, **kwargs)
+
+
+def _layer(cls: Any) -> Callable[[Case], Forward]:
+    takes_rng = "rng" in inspect.signature(cls.__call__).parameters
+
+    def call(case: Case) -> Forward:
+        kwargs = dict(case.kwargs)
+        if takes_rng:
+            kwargs["rng"] = case.rng
+        forward: Forward = _construct(cls, case.config)(case.state, *case.inputs, **kwargs)
+        return forward
+
+    return call
+
+
+def _optimizer(cls: Any) -> Callable[[OptimizerCase], Any]:
+    from dataclasses import replace
+
+    optim = importlib.import_module("npnet.optim")
+
+    def steps(case: OptimizerCase) -> list[Any]:
+        optimizer = cls(**case.config)
+        params, state = case.params, optimizer.init(case.params)
+        found = []
+        for k, (grads, lr) in enumerate(zip(case.grads, case.lr, strict=True), start=1):
+            params, state = replace(optimizer, lr=lr).step(params, grads, state)
+            found.append((params, state._asdict()))
+            if k == case.restart:
+                saved = optim.state_dict(state)
+                state = optim.load_state_dict(optimizer, params, saved)
+        return found
+
+    return steps
+
+
+def _own_class(name: str) -> Any | None:
+    package, _, cls = name.rpartition(".")
+    module = importlib.import_module("npnet.optim" if package == "optim" else "npnet.nn")
+    return getattr(module, cls, None)
+
+
+# ---- what a user names --------------------------------------------------------------------------
+
+
+def resolve(target: Any) -> tuple[list[Candidate], list[Finding]]:
+    """The candidates of a target or of several, and a finding for each that cannot be loaded."""
+    if target is None:
+        return [native(name) for name in own_names()], []
+    if isinstance(target, Candidate):
+        check_twin(target)
+        return [target], []
+    if isinstance(target, str):
+        return _named(target)
+    if isinstance(target, Sequence):
+        found: list[Candidate] = []
+        broken: list[Finding] = []
+        for one in target:
+            candidates, failures = resolve(one)
+            found += [c for c in candidates if c not in found]
+            broken += failures
+        return found, broken
+    raise ConfigError(
+        f"a target must be a candidate or a name, but is {target!r}. "
+        'You might need @candidate("Linear") on your function.'
+    )
+
+
+def check_twin(c: Candidate) -> None:
+    """Raise ConfigError unless the candidate's twin exists."""
+    if c.twin not in specs():
+        raise ConfigError(
+            f"candidate {c.name!r} claims to be {c.twin!r}, which has no spec."
+            f"{_nearest(c.twin, list(specs()))}"
+        )
+
+
+def _named(target: str) -> tuple[list[Candidate], list[Finding]]:
+    path, _, name = target.partition("::")
+    if path.endswith(".py") or "/" in path:
+        return _of_file(target, path, name)
+    if ":" in target or _is_module(target):
+        module, _, name = target.partition(":")
+        return _of_module(target, module, name)
+    names = own_names()
+    found = [n for n in names if fnmatchcase(n, target) or fnmatchcase(n.lower(), target.lower())]
+    if not found:
+        raise ConfigError(
+            f"there is no layer {target!r}.{_nearest(target, names)} "
+            "A file of candidates is named as mylayers.py, a module as package.module:name."
+        )
+    return [native(n) for n in found], []
+
+
+def _is_module(target: str) -> bool:
+    if target.startswith("optim.") or "." not in target:
+        return False
+    try:
+        return importlib.util.find_spec(target) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _of_file(target: str, path: str, name: str) -> tuple[list[Candidate], list[Finding]]:
+    file = Path(path)
+    if not file.is_file():
+        near = get_close_matches(file.name, [p.name for p in Path(file.parent).glob("*.py")], 1)
+        hint = f" Did you mean {file.parent / near[0]}?" if near else ""
+        raise ConfigError(f"there is no file {path}.{hint}")
+    module_name = f"npnet_candidates_{file.stem}"
+    location = importlib.util.spec_from_file_location(module_name, file)
+    if location is None or location.loader is None:
+        raise ConfigError(f"{path} is not a Python file.")
+    module = importlib.util.module_from_spec(location)
+    sys.modules[module_name] = module
+    sys.path.insert(0, str(file.resolve().parent))
+    try:
+        location.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        return [], [_unloadable(target, path, error)]
+    finally:
+        sys.path.remove(str(file.resolve().parent))
+    return _of_namespace(module, path, "::", name)
+
+
+def _of_module(target: str, module: str, name: str) -> tuple[list[Candidate], list[Finding]]:
+    try:
+        found = importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and module.startswith(str(error.name)):
+            raise ConfigError(f"there is no module {module!r} (from {target!r}).") from None
+        return [], [_unloadable(target, module, error)]
+    return _of_namespace(found, module, ":", name)
+
+
+def _of_namespace(
+    module: ModuleType, place: str, separator: str, name: str
+) -> tuple[list[Candidate], list[Finding]]:
+    known = {
+        key: value.named(key, f"{place}{separator}{key}")
+        for key, value in vars(module).items()
+        if isinstance(value, Candidate)
+    }
+    if not known:
+        raise ConfigError(
+            f'{place} holds no candidates. Put @npnet.verify.candidate("Linear") on a function of '
+            "a Case, or wrap your code with npnet.verify.adapt."
+        )
+    if name and name not in known:
+        raise ConfigError(f"{place} holds no candidate {name!r}.{_nearest(name, list(known))}")
+    chosen = [known[name]] if name else list(known.values())
+    good: list[Candidate] = []
+    for c in chosen:
+        check_twin(c)
+        good.append(c)
+    return good, []
+
+
+def _unloadable(target: str, path: str, error: BaseException) -> Finding:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
+    frames = [f for f in frames if not f.filename.endswith("npnet/verify/targets.py")]
+    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+    last = frames[-1] if frames else None
+    return Finding(
+        id=f"load-{Path(path).stem}",
+        layer=target,
+        twin="",
+        quantity="import",
+        verdict=Verdict.CRASH,
+        dtype="",
+        device="cpu",
+        message=f"{path} could not be loaded: {type(error).__name__}: {error}",
+        source=Source(last.filename, last.lineno or 0, last.name) if last else None,
+        traceback="".join(lines),
+        target=target,
+    )
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    lowered = {k.lower(): k for k in known}
+    near = get_close_matches(name.lower(), list(lowered), 1, 0.5)
+    return f" Did you mean {lowered[near[0]]!r}?" if near else ""

@@ -1,0 +1,41 @@
+"""Wrong versions of npnet's own layers and optimizers: one mistake each, of a kind that people make."""
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import npnet.nn
+import npnet.optim
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`edits` turns the source of `layer` into the mistake; `blames` is the quantity to be named."""
+
+    layer: str
+    mistake: str
+    edits: Mapping[str, str] = field(hash=False)
+    blames: str = field(kw_only=True)
+
+    def build(self) -> Any:
+        """The wrong class, compiled from the edited source of the right one."""
+        namespace, _, name = self.layer.rpartition(".")
+        right = getattr(npnet.optim if namespace == "optim" else npnet.nn, name)
+        original = importlib.import_module(right.__module__)
+        source = inspect.getsource(original)
+        for old, new in self.edits.items():
+            if source.count(old) != 1:
+                raise LookupError(
+                    f"{self.layer}, {self.mistake!r}: the text to edit must occur once in "
+                    f"{original.__file__}, but occurs {source.count(old)} times:\n{old}"
+                )
+            source = source.replace(old, new)
+        module = ModuleType(f"{original.__name__}__mutant")
+        module.__file__ = original.__file__
+        # dataclasses look their module up by name while they are built
+        importlib.sys.modules[module.__name__] = module  # type: ignore[attr-defined]
+        exec(compile(source, f"<mutant of {self.layer}>", "exec"), vars(module))
+        return getattr(module, name)

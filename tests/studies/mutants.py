@@ -1,0 +1,114 @@
+"""How soon planted mistakes are found, and whether the right quantity is blamed.
+
+    python -m tests.studies.mutants [LAYER…] [--seeds 5] [--examples 200]
+
+Every mutant is asked with several seeds, in float64 and, where that finds nothing, in float32.
+Exits with 1 unless every mutant is found with every seed and the right quantity is blamed.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from npnet.verify.engine import Coverage, Settings, Trial
+from npnet.verify.targets import native, specs
+from tests.mutants import Mutant
+
+DTYPES = ("float64", "float32")
+
+
+def all_mutants() -> list[Mutant]:
+    """The mutants of every family."""
+    folder = Path(__file__).parents[1] / "mutants"
+    names = sorted(p.stem for p in folder.glob("*.py") if p.stem != "__init__")
+    return [m for name in names for m in import_module(f"tests.mutants.{name}").MUTANTS]
+
+
+def detect(mutant: Mutant, seed: int, examples: int) -> tuple[int, str, str] | None:
+    """(examples until detection, quantity blamed, verdict), or None where nothing was found."""
+    wrong = native(mutant.layer, mutant.build())
+    for dtype in DTYPES:
+        asked = Settings(examples=examples, dtypes=(dtype,), seed=seed)
+        trial = Trial(
+            wrong, specs()[mutant.layer], dtype, asked, lambda event: None, Coverage(), None
+        )
+        found = trial.first()
+        if found is not None:
+            return found[0], found[1].quantity, str(found[1].verdict)
+    return None
+
+
+def blamed_rightly(mutant: Mutant, quantity: str) -> bool:
+    """Whether the quantity is the one stated ("params after step 1" covers every parameter)."""
+    return quantity == mutant.blames or quantity.startswith(f"{mutant.blames}:")
+
+
+def _study(job: tuple[int, int, int]) -> list[tuple[int, str, str] | None]:
+    index, seeds, examples = job
+    import torch
+
+    torch.set_num_threads(1)
+    mutant = all_mutants()[index]
+    return [detect(mutant, seed, examples) for seed in range(1, seeds + 1)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("layers", nargs="*")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--examples", type=int, default=200)
+    parser.add_argument("-j", type=int, default=2)
+    asked = parser.parse_args(argv)
+
+    mutants = all_mutants()
+    chosen = [i for i, m in enumerate(mutants) if not asked.layers or m.layer in asked.layers]
+    with ProcessPoolExecutor(asked.j) as pool:
+        jobs = [(i, asked.seeds, asked.examples) for i in chosen]
+        results = list(pool.map(_study, jobs, chunksize=4))
+
+    by_layer: dict[str, list[tuple[Mutant, list[Any]]]] = {}
+    for i, found in zip(chosen, results, strict=True):
+        by_layer.setdefault(mutants[i].layer, []).append((mutants[i], found))
+    print(f"{'layer':<20}{'mutants':>8}{'found':>8}{'blamed':>8}{'median':>8}{'p99':>6}{'worst':>7}")
+    failures: list[str] = []
+    everything: list[int] = []
+    for layer, rows in by_layer.items():
+        counts = [f[0] for _, found in rows for f in found if f is not None]
+        everything += counts
+        found_all = sum(all(f is not None for f in found) for _, found in rows)
+        right = 0
+        for mutant, found in rows:
+            wrongly = [f for f in found if f is None or not blamed_rightly(mutant, f[1])]
+            right += not wrongly
+            if wrongly:
+                failures.append(f"{layer}: {mutant.mistake}: {wrongly[0]}, not {mutant.blames!r}")
+        print(_row(layer, len(rows), found_all, right, counts))
+    total = sum(len(rows) for rows in by_layer.values())
+    print(_row("all", total, total - len(failures), total - len(failures), everything))
+    print(f"\n{total} mutants, {asked.seeds} seeds each, at most {asked.examples} examples.")
+    missing = [name for name in specs() if name not in by_layer and not asked.layers]
+    failures += [f"{name} has no mutants" for name in missing]
+    for line in failures:
+        print("  " + line)
+    return 1 if failures else 0
+
+
+def _row(layer: str, total: int, found: int, right: int, counts: Sequence[int]) -> str:
+    if not counts:
+        return f"{layer:<20}{total:>8}{found:>8}{right:>8}"
+    p99 = float(np.percentile(counts, 99))
+    return (
+        f"{layer:<20}{total:>8}{found:>8}{right:>8}{median(counts):>8.0f}{p99:>6.0f}"
+        f"{max(counts):>7}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
