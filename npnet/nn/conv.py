@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -11,7 +12,11 @@ from npnet.contract import Array, ConfigError, Forward, Grads, ShapeError, State
 from npnet.nn._guards import require_floats
 from npnet.nn._windows import per_axis, taps
 
-_NUMPY_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_NUMPY_MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+}
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ def _extend(
     if mode == "zeros":
         return x, pads, lambda dx: dx
     sources = [
-        np.pad(np.arange(n), p, _NUMPY_MODES[mode])  # type: ignore[call-overload]
+        np.pad(np.arange(n), p, _NUMPY_MODES[mode])
         for n, p in zip(x.shape[-len(pads) :], pads, strict=True)
     ]
     for axis, source in enumerate(sources, start=-len(pads)):

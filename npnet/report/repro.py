@@ -46,7 +46,7 @@ def script(finding: Finding, *, arrays: str = BESIDE, pytest: bool = False) -> s
         body += ["faulthandler.cancel_dump_traceback_later()"] if guard else []
         body += ['print("the candidate answers")', "wrong = False"]
     else:
-        torch = [] if kind.handed else ["", "# ---- torch, in float64", *kind.torch()]
+        torch = [] if not kind.compares else ["", "# ---- torch, in float64", *kind.torch()]
         body += [*torch, "", "# ---- the candidate", *kind.candidate()]
         body += ["", "# ---- compared", *kind.compared()]
     if pytest:
@@ -54,8 +54,10 @@ def script(finding: Finding, *, arrays: str = BESIDE, pytest: bool = False) -> s
         body = [f"def test_{name}():", *_indent([*body, "assert not wrong"])]
     else:
         body.append("sys.exit(1 if wrong else 0)")
-    text = "\n".join([*kind.functions(), *_loading(f), *body])
-    return "\n".join([*_title(f, pytest), *_imports(text), "", text]).rstrip() + "\n"
+    functions = [line for function in kind.functions() for line in ("", "", *function)]
+    rest = [*_loading(f), *functions, *([""] * 2 if functions else []), *body]
+    text = "\n".join(rest)
+    return "\n".join([*_title(f, pytest), *_imports(text), "", text]) + "\n"
 
 
 def _title(f: Finding, pytest: bool) -> Iterator[str]:
@@ -69,7 +71,7 @@ def _title(f: Finding, pytest: bool) -> Iterator[str]:
     yield ""
 
 
-# ---- literals ----------------------------------------------------------------------------------------
+# ---- literals ------------------------------------------------------------------------------------
 
 
 def literal(value: Any) -> str:
@@ -101,7 +103,7 @@ def array_literal(a: Array) -> str:
 
 def _folded(text: str) -> str:
     """A long expression on several lines. Breaks at spaces only, so never inside a number."""
-    return "\n    ".join(textwrap.wrap(text, _WIDTH, break_long_words=False))
+    return "\n    ".join(textwrap.wrap(text, _WIDTH - 20, break_long_words=False))
 
 
 def construct(package: str, layer: str, config: Mapping[str, Any], tensors: bool) -> str:
@@ -129,7 +131,7 @@ def _indent(source: Iterable[str], by: str = "    ") -> list[str]:
     return [by + line if line else line for text in source for line in text.split("\n")]
 
 
-# ---- what every script has ---------------------------------------------------------------------------
+# ---- what every script has -----------------------------------------------------------------------
 
 _IMPORTS = (
     ("faulthandler", "import faulthandler"),
@@ -145,22 +147,29 @@ _IMPORTS = (
     ("nan", "from numpy import nan"),
     ("TorchDispatchMode", "from torch.utils._python_dispatch import TorchDispatchMode"),
     ("", ""),
-    ("= nn.", "from npnet import nn"),
+    ("nn.", "from npnet import nn"),
     ("optim.", "from npnet import optim"),
     ("Forward(", "from npnet.contract import Forward"),
     ("Grads(", "from npnet.contract import Grads"),
-    (" Case(", "from npnet.verify.case import Case"),
+    ("Case(", "from npnet.verify.case import Case"),
     ("LayerConfig(", "from npnet.verify.case import LayerConfig"),
     ("OptimizerCase(", "from npnet.verify.case import OptimizerCase"),
 )
 
 
-def _imports(text: str) -> Iterator[str]:
-    """The imports that a text needs."""
+def _imports(text: str) -> list[str]:
+    """The imports that a text needs, one line per module."""
+    found: list[str] = []
     for used, line in _IMPORTS:
-        pattern = r"(?<![\w.])" + re.escape(used.strip()) + ("" if used[-1:] in "(." else r"\b")
-        if not used or re.search(pattern, text):
-            yield line
+        pattern = r"(?<![\w.'\"])" + re.escape(used) + ("" if used[-1:] in "(." else r"\b")
+        if used and not re.search(pattern, text):
+            continue
+        module, names, name = line.partition(" import ")
+        if names and found and found[-1].startswith(f"{module} import "):
+            found[-1] += f", {name}"
+        elif line or (found and found[-1]):
+            found.append(line)
+    return found
 
 
 def _place(f: Finding) -> tuple[str, str, str]:
@@ -190,7 +199,6 @@ def _loading(f: Finding) -> Iterator[str]:
         yield "candidate = None  # was handed over as an object: import your candidate here"
         yield "if candidate is None:"
         yield f'    sys.exit("put your candidate of {words.clean(f.twin)} into this script first")'
-    yield from [] if kind == "native" else [""]
 
 
 def _data(f: Finding, example: Example, arrays: str) -> list[str]:
@@ -200,10 +208,10 @@ def _data(f: Finding, example: Example, arrays: str) -> list[str]:
     large = size + (f.smallest.allowed.size if f.smallest else 0) > LARGE
     found = []
     if large:
-        names = ", ".join(repr(name) for name in example.arrays)
-        pick = "file[name][0]" if alone else "file[name]"
         found.append(f"file = np.load({arrays})")
-        found.append(_folded(f"arrays = {{name: {pick} for name in ({names},)}}"))
+        found.append('others = ("smallest ", "probe ", "mask ")')
+        pick = "file[name][0]" if alone else "file[name]"
+        found.append(f"arrays = {{name: {pick} for name in file if not name.startswith(others)}}")
     else:
         found.append("arrays = {")
         for name, a in example.arrays.items():
@@ -241,7 +249,7 @@ class Masks(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if func is torch.ops.aten.bernoulli_.float:
-            noise, keep = args[:2]
+            noise, keep = args[0], args[1] if len(args) > 1 else 0.5
             mask = self.random(tuple(noise.shape)) >= 1 - keep
             return noise.copy_(torch.from_numpy(np.asarray(mask)))
         return func(*args, **(kwargs or {}))
@@ -249,7 +257,7 @@ class Masks(TorchDispatchMode):
 
 _SAME = '''
 def same(a, b):
-    """Equal to the bit, nan included."""
+    """Equal, NaN included."""
     a, b = np.asarray(a), np.asarray(b)
     return a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
 '''
@@ -291,6 +299,13 @@ def _block(template: str) -> list[str]:
     return template.strip("\n").split("\n")
 
 
+def _unknown(f: Finding, example: Example) -> str | None:
+    """The name in "gradient of W" or "next W" where neither an input nor a state entry has it."""
+    name = f.quantity.removeprefix("gradient of ").removeprefix("next ")
+    known = name == f.quantity or name in example.arrays or f"state {name}" in example.arrays
+    return None if known or f.twin.startswith("optim.") else name
+
+
 class _Kind:
     """What the scripts of layers and of optimizers have in common."""
 
@@ -298,22 +313,25 @@ class _Kind:
         self.f, self.example = f, example
         self.native = _place(f)[0] == "native"
         self.handed = f.quantity in example.arrays  # an array that was written into
-        self.rule = f.smallest is None and not self.handed and f.verdict not in BROKEN
+        self.unknown = _unknown(f, example)  # an entry that torch does not have
+        self.compares = not self.handed and self.unknown is None and f.verdict not in BROKEN
+        self.rule = self.compares and f.smallest is None
         self.again = f.protocol == "again" and self.rule
-        self.kept = self.again or f.protocol == "interleaved" and self.rule
+        self.kept = self.again or (f.protocol == "interleaved" and self.rule)
 
-    def functions(self) -> Iterator[str]:
-        """Functions that the script needs."""
+    def functions(self) -> Iterator[list[str]]:
+        """The functions that the script needs, as lines."""
+        compares = self.compares
         wanted = (
-            (_MASKS, self.example.draws and not self.handed and self.f.verdict not in BROKEN),
             (_STRIDED, self.f.protocol == "strided"),
+            (_MASKS, self.example.draws and compares),
             (_SAME, self.kept or self.handed),
-            (_COMPLAINT.replace("DTYPE", self.f.dtype), not self.handed),
-            (_DIFFERS, self.f.smallest is not None and not self.handed),
+            (_COMPLAINT.replace("DTYPE", self.f.dtype), compares),
+            (_DIFFERS, compares and self.f.smallest is not None),
         )
         for template, needed in wanted:
-            if needed and self.f.verdict not in BROKEN or needed and template is _STRIDED:
-                yield from [*_block(template), "", ""]
+            if needed:
+                yield _block(template)
 
     def hand_over(self) -> str:
         """The copies that the candidate is given."""
@@ -325,15 +343,34 @@ class _Kind:
         """Other arrays of the same shapes, for a call in between."""
         return "other = {name: np.flip(a).copy() for name, a in arrays.items()}"
 
+    def twice(self, calls: Iterable[str]) -> Iterator[str]:
+        """The calls with arrays that may be written, and with arrays that may not."""
+        q = self.f.quantity
+        yield "wrong = False"
+        yield "for writeable in (True, False):  # a write is seen afterwards, or it raises"
+        inner = [
+            self.hand_over(),
+            "for a in handed.values():",
+            "    a.flags.writeable = writeable",
+            *calls,
+            f"wrong = wrong or not same(handed[{q!r}], arrays[{q!r}])",
+        ]
+        yield from _indent(inner)
+
     def compared(self) -> Iterator[str]:
         """The comparison that sets `wrong`."""
         q = self.f.quantity
         if self.handed:
-            yield f"wrong = not same(handed[{q!r}], arrays[{q!r}])"
-            yield f'print({q!r}, "was", arrays[{q!r}])'
-            yield f'print({q!r}, "is ", handed[{q!r}])'
+            yield f'print({q!r}, "was written into" if wrong else "was left alone")'
             return
-        yield "wrong = complaint(got, want)"
+        if self.unknown is not None:
+            yield "wrong = got is not None"
+            yield f"""print("torch's state_dict has no", {self.unknown!r})"""
+            return
+        if q.startswith("gradient of "):  # where torch has none, any dtype will do
+            yield "wrong = None if grad is None else complaint(got, want)"
+        else:
+            yield "wrong = complaint(got, want)"
         if self.f.smallest is not None:
             yield "print(wrong) if wrong else None"
             yield "wrong = wrong or differs(got, want, allowed)"
@@ -358,9 +395,12 @@ class _Kind:
 class _Layer(_Kind):
     """The script of a layer or a loss."""
 
-    def functions(self) -> Iterator[str]:
+    def functions(self) -> Iterator[list[str]]:
         """The shared ones, and the candidate's forward pass as a function of the arrays."""
         yield from super().functions()
+        yield list(self._forward())
+
+    def _forward(self) -> Iterator[str]:
         example = self.example
         states = [n.removeprefix("state ") for n in example.arrays if n.startswith("state ")]
         state = ", ".join(f"{n!r}: arrays[{'state ' + n!r}]" for n in states)
@@ -382,7 +422,6 @@ class _Layer(_Kind):
             yield f"    inputs = ({''.join(f'{x}, ' for x in inputs).rstrip(' ')})"
             yield f"    case = Case(config, state, inputs, {{{kwargs}}}, {rng})"
             yield "    return Forward(*candidate(case))"
-        yield from ["", ""]
 
     def torch(self) -> Iterator[str]:
         """The module with its state loaded, one forward pass and, for a gradient, one backward."""
@@ -429,9 +468,7 @@ class _Layer(_Kind):
         q = self.f.quantity
         if q.startswith("next "):
             name = q.removeprefix("next ")
-            known = f"state {name}" in self.example.arrays
-            value = f"module.state_dict()[{name!r}]" if known else "torch.zeros(0)"
-            yield f"want = {value}.numpy()"
+            yield f"want = module.state_dict()[{name!r}].numpy()"
         elif q.startswith("y ") and q[2:].isdecimal():
             yield f"want = y[{int(q[2:])}].detach().numpy()"
         else:
@@ -440,7 +477,8 @@ class _Layer(_Kind):
     def _backward(self) -> Iterator[str]:
         names = self.example.outputs
         if len(names) == 1:
-            yield "y.backward(t['dy'])" if names[0] else "# an integer output has no gradient"
+            yield "if y.requires_grad:"
+            yield "    y.backward(t['dy'])" if names[0] else "    pass"
         else:
             dys = "".join(f"t[{n!r}], " if n else "None, " for n in names)
             yield f"dys = ({dys.rstrip(' ')})"
@@ -454,8 +492,8 @@ class _Layer(_Kind):
             yield f"parameter = dict(module.named_parameters()).get({name!r})"
             yield "grad = None if parameter is None else parameter.grad"
             like = f"state {name}"
-        shape = f"arrays[{like!r}].shape" if like in self.example.arrays else "()"
-        yield f"want = np.zeros({shape}) if grad is None else grad.numpy()"
+        dense = ".to_dense()" if self.example.config.get("sparse") else ""
+        yield f"want = np.zeros(arrays[{like!r}].shape) if grad is None else grad{dense}.numpy()"
 
     def candidate(self) -> Iterator[str]:
         """One forward pass, one vjp, and what the protocol adds."""
@@ -468,6 +506,9 @@ class _Layer(_Kind):
         if self.f.protocol == "split":
             yield from self._split()
             return
+        if self.handed:
+            yield from self._written()
+            return
         yield self.hand_over()
         yield "y, vjp, updates = forward(handed)"
         interleaved = self.f.protocol == "interleaved"
@@ -478,19 +519,23 @@ class _Layer(_Kind):
             yield self.other()
             yield "forward(other)  # another call before the vjp of the first"
         yield self._grads("grads", self._dy("handed"))
-        if self.f.verdict in BROKEN or self.handed:
+        if self.f.verdict in BROKEN:
             if self.f.protocol == "again":
                 yield f"vjp({self._dy('handed')})"
                 yield "forward(handed)"
             return
         yield f"got = {self._got()}"
+        if not on_y and self.compares:
+            yield "if got is None and grad is None:"
+            yield "    got = want  # no gradient on either side"
         if self.kept and not (interleaved and on_y):
             yield "before = np.array(got)"
         if self.again:
             yield from self._again(on_y)
-        if self.f.quantity.startswith("gradient of "):
-            yield "if got is None and grad is None:"
-            yield "    got = want  # no gradient on either side"
+
+    def _written(self) -> Iterator[str]:
+        calls = ["y, vjp, updates = forward(handed)", f"vjp({self._dy('handed')})"]
+        yield from self.twice([*calls, *reversed(calls)] if self.f.protocol == "again" else calls)
 
     def _again(self, on_y: bool) -> Iterator[str]:
         moderate = self.example.themes[0] in MODERATE and self.f.dtype == "float64"
@@ -500,6 +545,8 @@ class _Layer(_Kind):
         yield self._grads("grads", dy)
         yield "y, vjp, updates = forward(handed)"
         yield f"second = {self._got()}"
+        if not on_y:
+            yield "second = factor * before if second is None else second"
 
     def _split(self) -> Iterator[str]:
         yield "halves = []"
@@ -584,14 +631,17 @@ class _Optimizer(_Kind):
         yield f"rates = {literal(self.example.kwargs['lr'])}"
         if self.f.protocol == "interleaved":
             yield self.other()
-        yield self.hand_over()
         body = self._native() if self.native else self._foreign()
         yield "def steps(arrays):"
         yield from _indent(body)
         yield ""
         if self.f.protocol == "interleaved":
             yield "steps(other)  # other steps before these"
-        if self.f.verdict in BROKEN or self.handed:
+        if self.handed:
+            yield from self.twice(["steps(handed)"])
+            return
+        yield self.hand_over()
+        if self.f.verdict in BROKEN:
             yield "steps(handed)"
             return
         where = f"state.get({self.key!r}, {{}})" if self.key else "params"
@@ -625,7 +675,8 @@ class _Optimizer(_Kind):
         yield f"config = {literal(dict(self.example.config))}"
         yield 'params = {n: arrays[f"param {n}"] for n in names}'
         yield "grads = tuple("
-        yield '    {n: arrays.get(f"grad {k} {n}") for n in names} for k in range(1, len(rates) + 1)'
+        yield '    {n: arrays.get(f"grad {k} {n}") for n in names}'
+        yield "    for k in range(1, len(rates) + 1)"
         yield ")"
         restart = self.example.kwargs.get("restart")
         yield f"case = OptimizerCase(config, params, grads, rates, {restart!r})"

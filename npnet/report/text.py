@@ -81,7 +81,7 @@ def failure(
         rows.append(("traceback", _traceback(f)))
     if f.case is not None and f.verdict is not Verdict.INSUFFICIENT:
         rows.append(("smallest", list(_smallest(f))))
-    row("look at", f.source and words.clean(f.source))
+    row("look at", words.clean(f.source) if f.source else None)
     if directory is not None:
         if f.case is not None:
             kept = directory / "failures" / f.id
@@ -125,7 +125,7 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH - _LABEL, break_on_hyphens=False)
 
 
-# ---- the whole report ------------------------------------------------------------------------------
+# ---- the whole report ----------------------------------------------------------------------------
 
 
 def table(layers: Sequence[LayerResult]) -> str:
@@ -185,7 +185,7 @@ def summary(report: Report, directory: Path | None = None, *, verbose: bool = Fa
 def last_line(report: Report, directory: Path | None = None) -> str:
     """The verdict in a sentence, and where the run is kept."""
     kept = f" · {directory / 'index.html'}" if directory is not None else ""
-    return words.sentence(report) + kept
+    return f"{words.sentence(report)} in {report.seconds:.1f} s{kept}"
 
 
 def first_line(report: Report) -> str:

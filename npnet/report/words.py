@@ -57,7 +57,7 @@ def lines(text: str) -> list[str]:
     ]
 
 
-# ---- verdicts --------------------------------------------------------------------------------------
+# ---- verdicts ------------------------------------------------------------------------------------
 
 
 def heading(finding: Finding) -> str:
@@ -84,9 +84,10 @@ def how_much(finding: Finding) -> str | None:
     if w is None:
         return None
     at = f" at {list(w.index)}" if w.index else ""
+    by = "" if math.isnan(w.ratio) else f", err/bound {ratio(w.ratio)}"
     return (
         f"{finding.wrong} of {finding.size} elements; worst{at}: got {number(w.got)}, "
-        f"torch has {number(w.want)}, err/bound {ratio(w.ratio)}"
+        f"torch has {number(w.want)}{by}"
     )
 
 
@@ -101,7 +102,7 @@ def how_often(finding: Finding) -> str | None:
 def only_under(finding: Finding) -> str | None:
     """The way of asking without which the divergence does not show, where there is one."""
     broken_rule = finding.verdict is Verdict.CONTRACT and finding.worst is not None
-    if finding.protocol == "history" or finding.protocol != "plain" and broken_rule:
+    if finding.protocol == "history" or (finding.protocol != "plain" and broken_rule):
         return f"{finding.protocol}: {_PROTOCOLS.get(finding.protocol, 'see its case')}"
     return None
 
@@ -118,8 +119,8 @@ def also(finding: Finding, others: Sequence[Finding]) -> str | None:
 
 
 def outcome_word(outcome: Outcome) -> str:
-    """"ok", or the verdict."""
-    return "ok" if outcome.verdict is Verdict.PASS else str(outcome.verdict)
+    """The verdict in a cell: ok, or its name."""
+    return "ok" if outcome.verdict is Verdict.PASS else outcome.verdict.replace("_", " ")
 
 
 def sentence(report: Report) -> str:
@@ -141,13 +142,14 @@ def sentence(report: Report) -> str:
         parts.append(f"too little could be verified of {_some(sorted(bad - told))}")
     if verified:
         parts.append(verified)
-    return f"{', '.join(parts) or 'Nothing was verified'} in {report.seconds:.1f} s"
+    return ", ".join(parts) or "Nothing was verified"
 
 
 def _some(names: Sequence[str]) -> str:
     if len(names) > 3:
         return _count(len(names), "layer")
-    return " and ".join(clean(n, 80) for n in names)
+    *first, last = (clean(n, 80) for n in names)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _count(n: int, noun: str) -> str:
@@ -207,6 +209,16 @@ def array(a: Any, most: int = 24) -> str:
         return clean(re.sub(r"\s+", " ", text).replace("[ ", "["), 60 * most)
     first = ", ".join(np.array2string(x, floatmode="unique") for x in a.reshape(-1)[:4])
     return f"{a.dtype} {a.shape}: {clean(first)}, …"
+
+
+def whole(a: Any, most: int = 2000) -> str:
+    """An array in full, over as many lines as it takes; a very long one without its middle."""
+    a = np.asarray(a)
+    if a.size == 0:
+        return f"empty, shape {a.shape}"
+    with np.printoptions(threshold=most, linewidth=96, floatmode="unique"):
+        text = np.array2string(a, separator=", ")
+    return "\n".join(lines(text))
 
 
 def arrays_of(example: Example) -> dict[str, Array]:

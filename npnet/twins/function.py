@@ -14,7 +14,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from npnet.contract import Array, ConfigError, Forward, Grads
 from npnet.twins.oracle import Masks
-from npnet.twins.spec import build_module
 from npnet.verify.adapt.wiring import (
     EMPTY,
     Adapted,
@@ -26,7 +25,7 @@ from npnet.verify.adapt.wiring import (
     Wiring,
     places,
 )
-from npnet.verify.case import Case, OptimizerCase, map_leaves
+from npnet.verify.case import Case, Config, LayerConfig, OptimizerCase, map_leaves
 
 Tensor = torch.Tensor
 
@@ -144,9 +143,9 @@ def _module(f: Any, has_layout: bool, has_config: bool, device: str) -> _Prepare
         if isinstance(f, nn.Module):
             module = copy.deepcopy(f)
         elif has_config or not everything:
-            module = build_module(f, crossing.told(takes))
+            module = _built(f, crossing.told(takes))
         else:
-            module = build_module(f, case.config)
+            module = _built(f, case.config)
         module = module.to(device=device, dtype=_dtype(case))
         if "training" in case.config:
             module.train(case.config["training"])
@@ -162,6 +161,21 @@ def _module(f: Any, has_layout: bool, has_config: bool, device: str) -> _Prepare
         )
 
     return prepare
+
+
+def _built(f: type[nn.Module], config: Config) -> nn.Module:
+    """The module of a configuration; `training` is a mode in torch and a field in npnet."""
+    kwargs = {name: _argument(value) for name, value in config.items()}
+    training, layers = kwargs.pop("training", True), kwargs.pop("layers", ())
+    return f(*layers, **kwargs).train(training)
+
+
+def _argument(value: Any) -> Any:
+    if isinstance(value, LayerConfig):
+        return _built(getattr(nn, value.layer), value.config)
+    if isinstance(value, tuple):
+        return tuple(_argument(v) for v in value)
+    return _tensor(value, "cpu")
 
 
 def _load(module: nn.Module, state: Mapping[str, Array], device: str) -> None:

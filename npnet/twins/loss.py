@@ -72,7 +72,8 @@ def BCEWithLogitsLoss(pick: Pick) -> Drawn:
     reduction = _reduction(pick)
     config = {"weight": None, **reduction, "pos_weight": None}
     weight = pick.option("weight", "none", "scalar", "last axis", "all")
-    shapes = {"scalar": (1,), "last axis": shape[-1:] or (1,), "all": shape or (1,)}
+    scalar = (1,) if shape else ()
+    shapes = {"scalar": scalar, "last axis": shape[-1:], "all": shape}
     if not shape and weight not in ("none", "scalar"):
         weight = pick.instead("weight", "scalar", because="shape")
     if weight != "none":

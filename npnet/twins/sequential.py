@@ -16,7 +16,11 @@ def _draws(config: Config) -> bool:
     return any(x.layer == "Dropout" and x.config["training"] for x in config["layers"])
 
 
-@spec(nn.Sequential, draws=_draws, positive={"running_var"})
+def _batched(config: Config) -> bool:
+    return all(x.layer != "Dropout" for x in config["layers"])  # vmap refuses it in eval mode too
+
+
+@spec(nn.Sequential, draws=_draws, batched=_batched, positive={"running_var"})
 def Sequential(pick: Pick) -> Drawn:
     if pick.option("network", "dense", "convolutional") == "dense":
         layers, x = _dense(pick)

@@ -133,6 +133,7 @@ def spec(
     return decorate
 
 
+_STEPS = st.integers(5, 10)
 _SHAPES = st.sampled_from(((3,), (), (1,), (2, 3), (4, 1, 2), (0,), (33,)))
 
 
@@ -160,7 +161,7 @@ def optimizer_spec(
         def draw(pick: Pick) -> Drawn:
             config = draw_config(pick)
             count = pick.option("parameters", 2, 1, 3)
-            steps = pick.option("steps", 5, 6, 7, 8, 9, 10)
+            steps = pick("steps", _STEPS)
             restart = pick.option("restart after", None, 1, 2, 4)
             missing = pick.option("missing gradients", "none", "first step", "a later one", "always")
             rates = pick.option("schedule", "constant", "decaying", "rising")

@@ -125,7 +125,7 @@ def _identifier(name: Any) -> str:
     return name
 
 
-# ---- a finding as JSON and arrays ------------------------------------------------------------------
+# ---- a finding as JSON and arrays ----------------------------------------------------------------
 
 
 def save(finding: Finding, folder: Path) -> None:
@@ -149,7 +149,7 @@ def save(finding: Finding, folder: Path) -> None:
     kept = {name: np.asarray(a) for name, a in arrays.items()}
     kept = {name: a for name, a in kept.items() if a.dtype.kind in "biuf"}  # objects need pickle
     with (folder / "arrays.npz").open("wb") as file:
-        np.savez_compressed(file, **kept)
+        np.savez_compressed(file, allow_pickle=False, **kept)
     text = json.dumps(document, indent=1, allow_nan=False)
     (folder / "case.json").write_text(text + "\n", encoding="utf-8")
 
@@ -276,7 +276,7 @@ def _example(d: Mapping[str, Any], arrays: Mapping[str, Array]) -> Example:
     )
 
 
-# ---- finding stored failures -------------------------------------------------------------------------
+# ---- finding stored failures ---------------------------------------------------------------------
 
 
 def folders(places: Sequence[Path]) -> dict[str, Path]:
@@ -312,7 +312,7 @@ def find(wanted: str, known: Mapping[str, Path]) -> Path:
     raise ConfigError(f"there is no stored failure {wanted!r}.{hint}")
 
 
-# ---- asking again ----------------------------------------------------------------------------------
+# ---- asking again --------------------------------------------------------------------------------
 
 FIXED, DIVERGES, ERROR = "FIXED", "STILL DIVERGES", "ERROR"
 

@@ -2,6 +2,8 @@ from tests.mutants import Mutant
 
 _INPUT = "gradient of input 0"
 _BINCOUNT = "dx = np.bincount(where.ravel(), dy.ravel(), minlength=x.size)"
+# where the windows are wrong, the backward pass must not stumble before the output is judged
+_ANYWHERE = {_BINCOUNT: _BINCOUNT.replace("where.ravel()", "where.ravel() % max(1, x.size)")}
 
 _BOTH: list[tuple[str, dict[str, str], str]] = [
     (
@@ -46,25 +48,25 @@ MUTANTS = [
     Mutant(
         "MaxPool2d",
         "starts from 0",
-        {"-np.inf, x.dtype)": "0, x.dtype)"},
+        {"-np.inf, x.dtype)": "0, x.dtype)", **_ANYWHERE},
         blames="y",
     ),
     Mutant(
         "MaxPool2d",
         "exchanges the padding of height and width",
-        {"stride, padding, dilation)]": "stride, padding[::-1], dilation)]"},
+        {"stride, padding, dilation)]": "stride, padding[::-1], dilation)]", **_ANYWHERE},
         blames="y",
     ),
     Mutant(
         "MaxPool2d",
         "exchanges the strides of height and width",
-        {"stride, padding, dilation)]": "stride[::-1], padding, dilation)]"},
+        {"stride, padding, dilation)]": "stride[::-1], padding, dilation)]", **_ANYWHERE},
         blames="y",
     ),
     Mutant(
         "MaxPool2d",
         "ignores the dilation",
-        {"stride, padding, dilation)]": "stride, padding, (1, 1))]"},
+        {"stride, padding, dilation)]": "stride, padding, (1, 1))]", **_ANYWHERE},
         blames="y",
     ),
     Mutant(

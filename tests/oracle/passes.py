@@ -57,8 +57,8 @@ def _twins() -> list[Twin]:
         )
     for mode in ("zeros", "reflect", "replicate", "circular"):
         for name, options in (
-            ("strided", dict(kernel_size=3, stride=2, padding=1, groups=2)),
-            ("same", dict(kernel_size=(2, 3), padding="same", dilation=(1, 2), bias=False)),
+            ("strided", {"kernel_size": 3, "stride": 2, "padding": 1, "groups": 2}),
+            ("same", {"kernel_size": (2, 3), "padding": "same", "dilation": (1, 2), "bias": False}),
         ):
             add(
                 f"Conv2d {mode} {name}",
@@ -103,7 +103,7 @@ def _twins() -> list[Twin]:
                     ),
                     shape,
                     training=training,
-                    like=1.5,
+                    like=2.5,
                     loops=training and name == "cumulative ",
                 )
     add("BatchNorm1d empty", lambda: nn.BatchNorm1d(3), (0, 3))
@@ -145,12 +145,12 @@ def _twins() -> list[Twin]:
         ("", {}, ((5, 2, 3),)),
         (
             "all",
-            dict(num_layers=2, bidirectional=True, batch_first=True, dropout=0.5),
+            {"num_layers": 2, "bidirectional": True, "batch_first": True, "dropout": 0.5},
             ((2, 4, 3),),
         ),
-        ("projected", dict(proj_size=2), ((4, 2, 3), ((1, 2, 2), (1, 2, 4)))),
-        ("no bias, unbatched", dict(bias=False), ((4, 3),)),
-        ("states", dict(num_layers=2), ((4, 2, 3), ((2, 2, 4), (2, 2, 4)))),
+        ("projected", {"proj_size": 2}, ((4, 2, 3), ((1, 2, 2), (1, 2, 4)))),
+        ("no bias, unbatched", {"bias": False}, ((4, 3),)),
+        ("states", {"num_layers": 2}, ((4, 2, 3), ((2, 2, 4), (2, 2, 4)))),
     ):
         add(f"LSTM {name}", lambda options=options: nn.LSTM(3, 4, **options), *inputs, loops=True)
     add(
@@ -177,12 +177,12 @@ def _twins() -> list[Twin]:
             ("weight", {"weight": weights(3)}, (4, 3, 2), indices(3, 4, 2)),
             (
                 "ignore, smoothing",
-                dict(weight=weights(3), label_smoothing=0.25, ignore_index=1),
+                {"weight": weights(3), "label_smoothing": 0.25, "ignore_index": 1},
                 (4, 3),
                 indices(3, 4),
             ),
-            ("trailing, smoothing", dict(label_smoothing=0.25), (4, 3, 2, 2), indices(3, 4, 2, 2)),
-            ("probabilities", dict(weight=weights(3), label_smoothing=0.25), (4, 3), (4, 3)),
+            ("trailing, smoothing", {"label_smoothing": 0.25}, (4, 3, 2, 2), indices(3, 4, 2, 2)),
+            ("probabilities", {"weight": weights(3), "label_smoothing": 0.25}, (4, 3), (4, 3)),
             ("probabilities, trailing", {}, (4, 3, 2), (4, 3, 2)),
         ):
             add(
@@ -242,13 +242,12 @@ def drawn(twin: Twin, rng: np.random.Generator, dtype: Any, scale: float = 1.0) 
         inputs[1] = np.asarray(rng.uniform(0, 1, inputs[1].shape), dtype).astype(np.float64)
     state = {}
     for name, tensor in twin.make().state_dict().items():
-        if not tensor.is_floating_point():
-            state[name] = tensor.numpy().copy()
-        elif "Loss" in twin.name:
+        if not tensor.is_floating_point() or "Loss" in twin.name:
             state[name] = tensor.numpy().copy()
         else:
             values = array(tuple(tensor.shape))
-            state[name] = abs(values) + 0.5 if "var" in name else values
+            positive = (abs(values) + 0.5).astype(dtype).astype(np.float64)
+            state[name] = positive if "var" in name else values
     return Data(tuple(inputs), state)
 
 
@@ -294,7 +293,7 @@ def run(twin: Twin, data: Data, wrap: Callable[[np.ndarray], Tensor], batch: int
 
 def tensor(a: np.ndarray, wrap: Callable[[np.ndarray], Tensor], batch: int) -> Tensor:
     """The array as a tensor, `batch` times where there is a batch."""
-    a = np.array(np.broadcast_to(a, (batch, *a.shape))) if batch else a.copy()
+    a = np.stack([a] * batch) if batch else a.copy()
     return wrap(a) if a.dtype.kind == "f" else torch.from_numpy(np.asarray(a))
 
 

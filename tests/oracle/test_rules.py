@@ -177,7 +177,7 @@ def patches(x, kernel, stride):
     return v[..., :: stride[0], :: stride[1], :, :]
 
 
-CONV = dict(stride=[2, 1], padding=[1, 0], dilation=[1, 1], transposed=False)
+CONV = {"stride": [2, 1], "padding": [1, 0], "dilation": [1, 1], "transposed": False}
 
 
 def conv(x, w, b):
@@ -428,12 +428,12 @@ CASES = [
          lambda dy: aten.embedding_dense_backward(dy, torch.from_numpy(ROWS), 4, 1, True),
          lambda dy: embedding_backward(dy, True), ((5, 3),)),
     Case("index_add", lambda x, s: x.index_add(0, torch.from_numpy(ROWS), s),
-         lambda x, s: x + np.stack([s[ROWS == i].sum(0) for i in range(3)]), ((3, 2), (5, 2))),
+         lambda x, s: x + np.stack([s[i == ROWS].sum(0) for i in range(3)]), ((3, 2), (5, 2))),
     Case("index_put", lambda x, s: x.index_put((torch.from_numpy(ROWS),), s, accumulate=True),
-         lambda x, s: x + np.stack([s[ROWS == i].sum(0) for i in range(3)]), ((3, 2), (5, 2))),
+         lambda x, s: x + np.stack([s[i == ROWS].sum(0) for i in range(3)]), ((3, 2), (5, 2))),
     Case("scatter_add",
          lambda x, s: x.scatter_add(0, torch.from_numpy(ROWS)[:, None].expand(5, 2), s),
-         lambda x, s: x + np.stack([s[ROWS == i].sum(0) for i in range(3)]), ((3, 2), (5, 2))),
+         lambda x, s: x + np.stack([s[i == ROWS].sum(0) for i in range(3)]), ((3, 2), (5, 2))),
 ]  # fmt: skip
 cases = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 
@@ -512,3 +512,37 @@ def test_what_a_low_precision_makes_of_it_is_within_the_bound(case: Case, dtype:
                 assert (off <= error).all(), f"{off} > {error}"
                 nearest = max(nearest, np.max(off / np.maximum(error, 1e-300), initial=0.0))
     assert (nearest >= 1 / case.slack) == case.rounds or case.kinked
+
+
+SUMS: dict[str, Callable[[Bounded], Any]] = {
+    "sum": torch.sum,
+    "mean": lambda x: x.mean() * 16.0,
+    "cumsum": lambda x: x.cumsum(0)[-1],
+    "dot": lambda x: torch.dot(x, Bounded(torch.ones(16, dtype=torch.float64))),
+    "mm": lambda x: x[None] @ Bounded(torch.ones(16, 1, dtype=torch.float64)),
+    "addmm": lambda x: torch.addmm(
+        x[:1], x[None, 1:], Bounded(torch.ones(15, 1, dtype=torch.float64))
+    ),
+    "conv1d": lambda x: torch.conv1d(
+        x[None, None], Bounded(torch.ones(1, 1, 16, dtype=torch.float64))
+    ),
+    "scatter_add": lambda x: x[:1].scatter_add(0, torch.zeros(15, dtype=torch.int64), x[1:]),
+    "embedding backward": lambda x: aten.embedding_dense_backward(
+        x[:, None], torch.zeros(16, dtype=torch.int64), 1, -1, False
+    ),
+    "avg_pool": lambda x: aten.avg_pool2d(x.view(1, 4, 4), [4, 4]) * 16.0,
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_a_sum_that_loses_every_term_but_the_first_is_within_the_bound(name: str) -> None:
+    p = PRECISIONS["float32"]
+    terms = np.full(16, 0.99 * p.u)
+    terms[0] = 1.0
+    lost = np.float32(0)
+    for term in terms.astype(np.float32):
+        lost += term
+    with using(Setting(p)):
+        y = SUMS[name](Bounded(torch.tensor(terms.astype(np.float32).astype(np.float64))))
+    off = abs(y.value.item() - float(lost))
+    assert off <= error_of(y).item() <= 1.5 * off

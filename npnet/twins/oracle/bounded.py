@@ -255,6 +255,9 @@ def _without_rule(func: Any) -> Rule:
         if functional in RULES:
             RULES[func] = in_place(RULES[functional])
             return RULES[func]
+    if func._can_decompose():  # into its parts, which is what it is
+        RULES[func] = func.decompose
+        return RULES[func]
     if func in decomposition_table:
         _setting.fallbacks.add(str(func))
         return decomposition_table[func]

@@ -108,7 +108,7 @@ def tensors(
         (y * dy).sum().backward() if backward has no argument
     """
     wiring = Wiring.of(layout, EMPTY, config, inputs, outputs)
-    takes = Takes.of(function)
+    takes, found = Takes.of(function), places(function, function)
     by_name = takes.positional is not None and all(takes.accepts(mine) for mine in layout)
 
     def leaf(_: str, x: Any) -> Any:
@@ -126,6 +126,7 @@ def tensors(
             return as_tuple(crossing.call(function, takes, args, given)), xs, params
 
         first, _, _ = trace()
+        found.update(places(function, getattr(type(first[0]), "backward", None)))
         values = tuple(_array(y, data, function) for y in first)
         y = crossing.returned(values if len(values) > 1 else values[0])
 
@@ -139,7 +140,7 @@ def tensors(
 
         return Forward(y, vjp)
 
-    return Adapted(run, function, places(function, function))
+    return Adapted(run, function, found)
 
 
 def _seed(y: Any, dy: Any) -> None:

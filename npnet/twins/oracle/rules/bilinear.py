@@ -189,6 +189,11 @@ def trilinear(
     for i, (_, e) in enumerate(operands):
         if e is not None:
             error += form(*largest[:i], e, *(v.abs() for v in values[i + 1 :]))
-    result = finished(form(*values), error.add_((n + 1) * p.eta))
+        # what a product of the other two loses to underflow is multiplied by this one
+        others = [torch.ones_like(v) for v in values]
+        error += form(*others[:i], largest[i], *others[i + 1 :]).mul_(p.eta)
+    # what a product of two loses below the normal range is multiplied by the third
+    factor = 1.0 + max((float(v.max()) for v in largest if v.numel()), default=0.0)
+    result = finished(form(*values), error.add_((n + 1) * p.eta * factor))
     result.terms = n
     return result

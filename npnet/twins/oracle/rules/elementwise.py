@@ -44,11 +44,12 @@ def constant_error(number: Any) -> Any:
 @rule("add.Tensor", "add.Scalar")
 def add(a: Any, b: Any, alpha: float = 1) -> Bounded:
     """a + alpha·b."""
+    if abs(alpha) != 1:
+        b = mul(b, alpha)
     va, ea = parts(a)
     vb, eb = parts(b)
-    if alpha != 1:
-        vb = vb * alpha
-        eb = None if eb is None else eb * abs(alpha)
+    if alpha == -1:
+        vb = -vb
     if eb is None:
         eb = constant_error(vb)
     terms_a = a.terms if type(a) is Bounded else 0
@@ -151,12 +152,19 @@ def abs_(a: Bounded) -> Bounded:
 
 @rule("sqrt")
 def sqrt(a: Any) -> Bounded:
-    """The square root; from 0 ± e it may be as large as √e."""
+    """The square root; from 0 ± e it may be as large as √e.
+
+    Where rounding can take the operand below zero the result may be nan, and nothing can be said;
+    underflow alone, some multiples of eta, makes nothing negative.
+    """
     value, error = parts(a)
     root = value.sqrt()
     if error is not None:
-        lower = (value - error).clamp_min_(0.0).sqrt_().add_(root)
-        error = torch.where(lower > 0, error / lower, error.sqrt())
+        least = value - error
+        negative = least < -64.0 * setting().precision.eta
+        lower = least.clamp_min_(0.0).sqrt_().add_(root)
+        error = torch.minimum(error / lower, error.sqrt()).masked_fill_(negative, torch.inf)
+        error = error.nan_to_num_(nan=0.0, posinf=torch.inf)
     return rounded(root, error, underflow=False)
 
 

@@ -17,6 +17,7 @@ from npnet.twins.oracle.bounded import Bounded, Tensor, overwrite, parts, plus, 
 from npnet.twins.oracle.rules.elementwise import add, div, mul, rsqrt, sub
 from npnet.twins.oracle.rules.optimizer import blend
 from npnet.twins.oracle.rules.reduction import length, mean, reshaped, sum_
+from npnet.twins.oracle.rules.view import copied
 
 
 def _input_gradient(g: Any, xhat: Any, rstd: Any, dims: Sequence[int]) -> Bounded:
@@ -64,7 +65,7 @@ def layer_norm_backward(
         product = mul(dy, xhat)
         dweight = sum_(product, outer) if outer else product
     if output_mask[2]:
-        dbias = sum_(dy, outer) if outer else add(dy, 0.0)
+        dbias = sum_(dy, outer) if outer else copied(dy)
     return dx, dweight, dbias
 
 

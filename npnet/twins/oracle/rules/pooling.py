@@ -94,8 +94,9 @@ def _within_reach(
     winner = indices.flatten(-d)
     top, reach = values.gather(-1, winner), errors.gather(-1, winner)
     below = top.unsqueeze(-1) - values[..., positions]
-    near = below <= (errors[..., positions] + reach.unsqueeze(-1)) * setting().precision.k
-    return positions, near & inside
+    doubt = errors[..., positions] + reach.unsqueeze(-1)
+    near = (below <= doubt * setting().precision.k) & (doubt > 0)
+    return positions, (near | (positions == winner.unsqueeze(-1))) & inside
 
 
 def _max_pool(name: str) -> Callable[..., tuple[Bounded, Tensor]]:

@@ -9,8 +9,17 @@ from typing import Any
 
 import torch
 
-from npnet.twins.oracle.bounded import Bounded, Tensor, finished, parts, plus, rule, setting
-from npnet.twins.oracle.rules.elementwise import add, mul
+from npnet.twins.oracle.bounded import (
+    Bounded,
+    Tensor,
+    finished,
+    magnitude,
+    parts,
+    plus,
+    rule,
+    setting,
+)
+from npnet.twins.oracle.rules.elementwise import mul
 from npnet.twins.oracle.rules.reduction import sum_
 
 aten = torch.ops.aten
@@ -27,6 +36,18 @@ def linear_sum(form: Map, a: Any) -> Bounded:
         return finished(form(value), size.mul_(extra), False)
     carried = form(error)
     return finished(form(value), size.add_(carried).mul_(extra).add_(carried))
+
+
+def accumulated(x: Any, form: Map, a: Any) -> Bounded:
+    """x plus a linear map of a, in any order: n terms more for an element of x."""
+    value, error = parts(x)
+    added = linear_sum(form, a)
+    if error is None and not value.any():
+        return added  # what was gathered, back into zeros: x is no term
+    v, e = parts(a)
+    u = setting().precision.u
+    rounded_ = magnitude(value, error) * form(torch.ones_like(v)) + form(magnitude(v, e))
+    return finished(value + added.value, plus(added.error, rounded_ * u, error))
 
 
 @rule("embedding")
@@ -120,7 +141,7 @@ def index_put(
         zeros = torch.zeros_like(vx)
         shape = aten.index.Tensor(vx, where).shape
         wide = Bounded(vv.expand(shape), None if ev is None else ev.expand(shape))
-        return add(x, linear_sum(lambda a: zeros.index_put(where, a, True), wide))
+        return accumulated(x, lambda a: zeros.index_put(where, a, True), wide)
     value = vx.index_put(where, vv)
     if ex is None and ev is None:
         return Bounded(value)
@@ -132,16 +153,12 @@ def index_put(
 def index_add(x: Any, dim: int, index: Tensor, source: Any, *, alpha: float = 1) -> Bounded:
     """Slices added to those that the index names."""
     zeros = torch.zeros_like(parts(x)[0])
-    added = linear_sum(lambda a: zeros.index_add(dim, index, a), source)
-    return add(x, added if alpha == 1 else mul(added, alpha))
+    source = source if alpha == 1 else mul(source, alpha)
+    return accumulated(x, lambda a: zeros.index_add(dim, index, a), source)
 
 
 @rule("scatter_add")
 def scatter_add(x: Any, dim: int, index: Tensor, source: Any) -> Bounded:
     """Elements added to those that the index names."""
-    value, error = parts(x)
-    zeros = torch.zeros_like(value)
-    added = linear_sum(lambda a: zeros.scatter_add(dim, index, a), source)
-    if type(x) is Bounded and error is None and not value.any():
-        return added  # a gradient gathered back into zeros: no term more
-    return add(x, added)
+    zeros = torch.zeros_like(parts(x)[0])
+    return accumulated(x, lambda a: zeros.scatter_add(dim, index, a), source)

@@ -186,12 +186,17 @@ def constant_pad(x: Bounded, pad: Sequence[int], value: float = 0) -> Bounded:
     return Bounded(aten.constant_pad_nd.default(inner, pad, value), padded)
 
 
+def copied(x: Any) -> Bounded:
+    """A pair of its own."""
+    value, error = parts(x)
+    return Bounded(value.clone(), None if error is None else error.clone())
+
+
 @rule("_to_copy")
 def to_copy(x: Bounded, *, dtype: Any = None, **kwargs: Any) -> Any:
     """A copy; every floating-point type stays float64, for the precision is the setting's."""
     if dtype is None or dtype.is_floating_point:
-        value, error = parts(x)
-        return Bounded(value.clone(), None if error is None else error.clone())
+        return copied(x)
     return x.value.to(dtype)
 
 

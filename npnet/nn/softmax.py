@@ -1,0 +1,101 @@
+"""Softmax and its logarithm."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from npnet.contract import Array, Forward, Grads, IndexRangeError, State
+from npnet.nn._guards import require_floats
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """y = eˣ / Σ eˣ along the axis dim.
+
+    x, y: any shape    dx = y (dy - Σ dy y)
+
+    The largest x is subtracted first, which changes nothing but keeps eˣ from overflowing; where
+    all x are -inf, y is nan. dim=None: the axis 0 of an array with 0, 1 or 3 axes, else the axis 1
+    (which torch deprecates). A scalar counts as an array of one element.
+
+    Raises DtypeError; IndexRangeError where x has no axis dim.
+    Twin: torch.nn.Softmax.
+    """
+
+    dim: int | None = None
+
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
+        """Nothing: there is no state."""
+        return {}
+
+    def __call__(self, state: State, x: Array) -> Forward:
+        """y, and the gradient of x."""
+        require_floats(self, x, state)
+        axis = _axis(self, self.dim, x.ndim)
+        e = np.exp(_shifted(np.atleast_1d(x), axis))
+        y = e / e.sum(axis, keepdims=True)
+
+        def vjp(dy: Array) -> Grads:
+            dy = dy.reshape(y.shape)
+            dx = y * (dy - (dy * y).sum(axis, keepdims=True))
+            return Grads((dx.reshape(x.shape),))
+
+        return Forward(y.reshape(x.shape), vjp)
+
+
+@dataclass(frozen=True)
+class LogSoftmax:
+    """y = x - log Σ eˣ along the axis dim.
+
+    x, y: any shape    dx = dy - eʸ Σ dy
+
+    The largest x is subtracted first: log softmax(x) would be -inf where eˣ underflows. dim=None
+    and scalars: as in Softmax.
+
+    Raises DtypeError; IndexRangeError where x has no axis dim.
+    Twin: torch.nn.LogSoftmax.
+    """
+
+    dim: int | None = None
+
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
+        """Nothing: there is no state."""
+        return {}
+
+    def __call__(self, state: State, x: Array) -> Forward:
+        """y, and the gradient of x."""
+        require_floats(self, x, state)
+        axis = _axis(self, self.dim, x.ndim)
+        y = log_softmax(np.atleast_1d(x), axis)
+
+        def vjp(dy: Array) -> Grads:
+            dy = dy.reshape(y.shape)
+            dx = dy - np.exp(y) * dy.sum(axis, keepdims=True)
+            return Grads((dx.reshape(x.shape),))
+
+        return Forward(y.reshape(x.shape), vjp)
+
+
+def log_softmax(x: Array, axis: int) -> Array:
+    """x - log Σ eˣ along an axis."""
+    z = _shifted(x, axis)
+    y: Array = z - np.log(np.exp(z).sum(axis, keepdims=True))
+    return y
+
+
+def _shifted(x: Array, axis: int) -> Array:
+    """x less its largest element along an axis; of size 0 too."""
+    z: Array = x - x.max(axis, keepdims=True, initial=-np.inf)
+    return z
+
+
+def _axis(layer: object, dim: int | None, ndim: int) -> int:
+    if dim is None:
+        return 0 if ndim in (0, 1, 3) else 1
+    axes = max(ndim, 1)
+    if not -axes <= dim < axes:
+        raise IndexRangeError(
+            f"{layer} needs dim to be from {-axes} to {axes - 1} for an x of {ndim} axes, "
+            f"but got dim={dim}."
+        )
+    return dim
