@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+
+from npnet.verify import run
+from npnet.verify.candidate import Candidate
 from tests.candidates import (
     autograd_tensor,
     channels_last,
@@ -9,9 +12,6 @@ from tests.candidates import (
     layer_class,
     operation_objects,
 )
-
-from npnet.verify import run
-from npnet.verify.candidate import Candidate
 
 FILES = (layer_class, operation_objects, channels_last, autograd_tensor, dense_rmsprop)
 

@@ -1,4 +1,4 @@
-"""The verifier itself: every check has a planted mistake that it catches, and that only it catches."""
+"""The verifier itself: every check has a planted mistake that it, and only it, catches."""
 
 import time
 from dataclasses import replace
@@ -47,7 +47,7 @@ def changed(change):
     return call
 
 
-# ---- one mistake per check ----------------------------------------------------------------------
+# ---- one mistake per check ---------------------------------------------------------------------
 
 
 def mean_for_sum(case, dy, g):
@@ -172,7 +172,7 @@ def leftover_rows():
 
         def vjp(dy):
             g = forward.vjp(dy)
-            if x.ndim < 2 or case.state['weight'].size < 6:
+            if x.ndim < 2 or case.state["weight"].size < 6:
                 return g
             key = (case.state["weight"].shape, x.shape[1:], x.dtype, case.state["weight"].tobytes())
             rows = work.setdefault(key, np.zeros_like(g.params["weight"]))
@@ -269,9 +269,7 @@ NAMES = [
 
 
 def test_correct_code_passes_in_every_dtype():
-    report = run(
-        candidate("Linear")(right), examples=150, dtypes=("float64", "float32", "float16")
-    )
+    report = run(candidate("Linear")(right), examples=150, dtypes=("float64", "float32", "float16"))
 
     assert report.ok, report.findings
     assert {o.verdict for o in report.layers[0].outcomes.values()} == {Verdict.PASS}
@@ -287,8 +285,11 @@ def test_planted_mistake_is_found_and_named(mistake, quantity, verdict, words):
     assert quantity in found, report.findings
     assert verdict in (None, found[quantity].verdict)
     assert words in found[quantity].message
-    assert report.exit_code == (3 if found[quantity].verdict in (
-        Verdict.CRASH, Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY) else 1)
+    assert report.exit_code == (
+        3
+        if found[quantity].verdict in (Verdict.CRASH, Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY)
+        else 1
+    )
 
 
 def protocols_that_see(mistake, dtype="float64"):
@@ -372,7 +373,7 @@ def test_softmax_without_the_shift_overflows():
     assert report.findings[0].verdict in (Verdict.NONFINITE, Verdict.UNSTABLE)
 
 
-# ---- nothing vacuous ----------------------------------------------------------------------------
+# ---- nothing vacuous ---------------------------------------------------------------------------
 
 
 def test_an_oracle_that_sees_nothing_is_insufficient(monkeypatch):
@@ -433,7 +434,7 @@ def test_batching_of_the_value_sets_is_checked(monkeypatch):
     assert {f.verdict for f in report.findings} == {Verdict.ORACLE_DISAGREES}
 
 
-# ---- the run ----------------------------------------------------------------------------------------
+# ---- the run -----------------------------------------------------------------------------------
 
 
 def test_the_same_seed_asks_the_same_and_another_seed_asks_something_else():
@@ -567,7 +568,7 @@ def test_bad_input_is_told_what_to_do(call, words):
         call()
 
 
-# ---- dropout: candidates that draw their own masks -----------------------------------------------------
+# ---- dropout: candidates that draw their own masks ---------------------------------------------
 
 
 def own_dropout(rate=None, scale=True):

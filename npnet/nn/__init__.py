@@ -1,3 +1,5 @@
+"""Layers and losses: torch.nn in NumPy, each with a hand-written backward pass."""
+
 from npnet.nn.activation import GELU as GELU
 from npnet.nn.activation import ReLU as ReLU
 from npnet.nn.activation import Sigmoid as Sigmoid

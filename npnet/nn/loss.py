@@ -20,7 +20,6 @@ from npnet.contract import (
     ShapeError,
     State,
 )
-from npnet.nn._guards import require_floats
 from npnet.nn.activation import sigmoid
 from npnet.nn.softmax import log_softmax
 
@@ -84,7 +83,8 @@ class MSELoss:
 
     def __call__(self, state: State, prediction: Array, target: Array) -> Forward:
         """y, and the gradients of prediction and target."""
-        require_floats(self, prediction, {"target": target})
+        counted = np.issubdtype(target.dtype, np.integer)
+        _require_one_dtype(self, prediction, {} if counted else {"target": target})
         try:
             np.broadcast_shapes(prediction.shape, target.shape)
         except ValueError:
@@ -99,8 +99,7 @@ class MSELoss:
 
         def vjp(dy: Array) -> Grads:
             d = 2 * difference * reduced.back(dy, max(n, 1))
-            differentiable = np.issubdtype(target.dtype, np.floating)
-            dtarget = _summed_to(target.shape, -d) if differentiable else None
+            dtarget = None if counted else _summed_to(target.shape, -d)
             return Grads((_summed_to(prediction.shape, d), dtarget))
 
         return Forward(reduced(difference * difference, n), vjp)
@@ -160,14 +159,15 @@ class CrossEntropyLoss:
 
     def __call__(self, state: State, prediction: Array, target: Array) -> Forward:
         """y, and the gradients of prediction and of a target of probabilities."""
-        require_floats(self, prediction, {**state, "target": target})
-        if not prediction.ndim:
-            raise ShapeError(f"{self} needs a prediction of shape (C,) or (N, C, …), but got ().")
-        axis = min(prediction.ndim - 1, 1)  # of the classes
-        classes = prediction.shape[axis]
-        weight = np.ones(classes, prediction.dtype)
-        if self.weight is not None:
-            weight = state["weight"]
+        axis = 0 if prediction.ndim < 2 else 1  # of the classes
+        classes = prediction.shape[axis] if prediction.ndim else 0
+        if not classes:
+            raise ShapeError(
+                f"{self} needs a prediction of shape (C,) or (N, C, *rest) with one class or more, "
+                f"but got {prediction.shape}."
+            )
+        weight = np.ones(classes, prediction.dtype) if self.weight is None else state["weight"]
+        _require_one_dtype(self, prediction, {"weight": weight})
         if weight.shape != (classes,):
             raise ShapeError(
                 f"{self} needs a weight for each of the {classes} classes, but got weight of "
@@ -210,7 +210,12 @@ class CrossEntropyLoss:
     def _of_probabilities(
         self, prediction: Array, target: Array, weight: Array, axis: int
     ) -> Forward:
-        self._require_probabilities(target)
+        _require_one_dtype(self, prediction, {"target": target})
+        if self.ignore_index >= 0:
+            raise ConfigError(
+                f"{self} cannot ignore a label where targets are probabilities, as one in the "
+                "shape of prediction is. You might need ignore_index=-100."
+            )
         logp = log_softmax(prediction, axis)
         reduced = _Reduction.of(self.size_average, self.reduce, self.reduction)
         w = _along(axis, prediction.ndim, weight)
@@ -251,19 +256,6 @@ class CrossEntropyLoss:
             )
         return kept
 
-    def _require_probabilities(self, target: Array) -> None:
-        if not np.issubdtype(target.dtype, np.floating):
-            raise DtypeError(
-                f"{self} takes a target in the shape of prediction for probabilities, and needs "
-                f"them in the dtype of prediction, but got {target.dtype}. "
-                "Labels have no axis of classes."
-            )
-        if self.ignore_index >= 0:
-            raise ConfigError(
-                f"{self} cannot ignore a label where targets are probabilities. "
-                "You might need ignore_index=-100."
-            )
-
 
 def _along(axis: int, axes: int, v: Array) -> Array:
     """A vector along one axis of so many."""
@@ -279,7 +271,7 @@ class BCEWithLogitsLoss:
 
     This is -w (pos_weight t log σ(x) + (1 - t) log(1 - σ(x))), without its overflow. Then
 
-        dx = w (σ(x) (1 - t + pos_weight t) - pos_weight t) dy/n
+        dx = w ((1 - t) σ(x) - pos_weight t σ(-x)) dy/n
         dt = w (pos_weight softplus(-x) - softplus(x)) dy/n, which is -w x dy/n without pos_weight
 
     The mean is over all elements, whatever their weights.
@@ -305,42 +297,57 @@ class BCEWithLogitsLoss:
     def __call__(self, state: State, prediction: Array, target: Array) -> Forward:
         """y, and the gradients of prediction and target."""
         x, t = prediction, target
-        require_floats(self, t, {**state, "prediction": x})
-        self._require_shapes(state, x, t)
+        given = {"weight": self.weight, "pos_weight": self.pos_weight}
+        weights = {name: state[name] for name, a in given.items() if a is not None}
+        _require_one_dtype(self, x, {"target": t, **weights})
+        self._require_shapes(x, t, weights)
 
         reduced = _Reduction.of(self.size_average, self.reduce, self.reduction)
-        w = 1 if self.weight is None else state["weight"]
-        positive = t if self.pos_weight is None else t * state["pos_weight"]
+        w = weights.get("weight", 1)
+        positive = t * weights.get("pos_weight", 1)
         rest = np.log1p(np.exp(-np.abs(x)))
         losses = w * ((1 - t) * (np.maximum(x, 0) + rest) + positive * (np.maximum(-x, 0) + rest))
         n = x.size
 
         def vjp(dy: Array) -> Grads:
             g = w * reduced.back(dy, max(n, 1))
-            dx = g * (sigmoid(x) * (1 - t + positive) - positive)
+            dx = g * ((1 - t) * sigmoid(x) - positive * sigmoid(-x))
             if self.pos_weight is None:
                 return Grads((dx, -x * g))
-            dt = state["pos_weight"] * (np.maximum(-x, 0) + rest) - (np.maximum(x, 0) + rest)
+            dt = weights["pos_weight"] * (np.maximum(-x, 0) + rest) - (np.maximum(x, 0) + rest)
             return Grads((dx, dt * g))
 
         return Forward(reduced(losses, n), vjp)
 
-    def _require_shapes(self, state: State, x: Array, t: Array) -> None:
+    def _require_shapes(self, x: Array, t: Array, weights: State) -> None:
         if t.shape != x.shape:
             raise ShapeError(
                 f"{self} needs prediction and target of one shape, but got {x.shape} and {t.shape}."
             )
-        for name in ("weight", "pos_weight"):
-            if getattr(self, name) is not None:
-                shape = state[name].shape
-                if not _broadcasts(shape, x.shape):
-                    raise ShapeError(
-                        f"{self} needs {name} of a shape that broadcasts to {x.shape}, "
-                        f"but got {shape}."
-                    )
+        for name, a in weights.items():
+            if not _broadcasts(a.shape, x.shape):
+                raise ShapeError(
+                    f"{self} needs {name} of a shape that broadcasts to {x.shape}, but got "
+                    f"{a.shape}."
+                )
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     """Whether an array of one shape broadcasts to another."""
     pairs = zip(reversed(shape), reversed(to), strict=False)
     return len(shape) <= len(to) and all(a in (1, b) for a, b in pairs)
+
+
+def _require_one_dtype(loss: object, prediction: Array, others: State) -> None:
+    """prediction has a floating dtype, and the others have the same."""
+    if not np.issubdtype(prediction.dtype, np.floating):
+        raise DtypeError(
+            f"{loss} needs prediction of a floating dtype, but got {prediction.dtype}. "
+            "You might need prediction.astype(np.float32)."
+        )
+    for name, a in others.items():
+        if a.dtype != prediction.dtype:
+            raise DtypeError(
+                f"{loss} needs {name} in the dtype of prediction, {prediction.dtype}, but got "
+                f"{a.dtype}. You might need {name}.astype({prediction.dtype})."
+            )

@@ -79,7 +79,8 @@ class LogSoftmax:
 def log_softmax(x: Array, axis: int) -> Array:
     """x - log Σ eˣ along an axis."""
     z = _shifted(x, axis)
-    y: Array = z - np.log(np.exp(z).sum(axis, keepdims=True))
+    with np.errstate(divide="ignore"):  # of an axis of size 0; else the sum is 1 or more
+        y: Array = z - np.log(np.exp(z).sum(axis, keepdims=True))
     return y
 
 

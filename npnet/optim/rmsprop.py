@@ -29,6 +29,7 @@ class RMSprop:
     root. There is no bias correction: the first steps are up to 1 / √(1 - α) times longer.
 
     centered:  the root is of v - a², where a ← α a + (1 - α) g
+               (where that rounds to less than 0 the step is nan, as torch's is)
     momentum:  θ ← θ - lr · b, where b ← momentum · b + g / (√v + eps); lr is not part of b
 
     Raises ConfigError; step raises ShapeError, DtypeError.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npnet.report import words
-from npnet.verify.finding import Finding, LayerResult, Report, Verdict
+from npnet.verify.finding import UNPROVEN, Finding, LayerResult, Report, Verdict
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -55,10 +55,8 @@ class Block:
         return text
 
 
-def failure(
-    finding: Finding, others: Sequence[Finding] = (), directory: Path | None = None
-) -> Block:
-    """A finding as a block. others: findings of the same run; directory: where the run is kept."""
+def failure(finding: Finding, others: Sequence[Finding] = (), kept: Path | None = None) -> Block:
+    """A finding as a block. others: findings of the same run; kept: its page or results."""
     f = finding
     rows: list[tuple[str, list[str]]] = []
 
@@ -79,14 +77,15 @@ def failure(
     row("also", words.also(f, others))
     if f.traceback:
         rows.append(("traceback", _traceback(f)))
-    if f.case is not None and f.verdict is not Verdict.INSUFFICIENT:
+    if f.case is not None and f.verdict not in UNPROVEN:
         rows.append(("smallest", list(_smallest(f))))
     row("look at", words.clean(f.source) if f.source else None)
-    if directory is not None:
-        if f.case is not None:
-            kept = directory / "failures" / f.id
-            row("reproduce", f"npnet repro {f.id if directory.parent.name == 'reports' else kept}")
-        row("pictures", f"{directory / 'index.html'}#{f.id}")
+    if kept is not None:
+        if f.case is not None and f.verdict not in UNPROVEN:
+            usual = kept.parent.parent.name == "reports"
+            row("reproduce", f"npnet repro {f.id if usual else kept.parent / 'failures' / f.id}")
+        if kept.suffix == ".html":
+            row("pictures", f"{kept}#{f.id}")
     return Block(
         words.heading(f),
         words.where(f),
@@ -165,7 +164,7 @@ def margins(layers: Sequence[LayerResult]) -> str:
     return "\n".join(f"  {name:<{width}}   {by}" for name, by in found)
 
 
-def summary(report: Report, directory: Path | None = None, *, verbose: bool = False) -> str:
+def summary(report: Report, kept: Path | None = None, *, verbose: bool = False) -> str:
     """What stands after the failures: the table, what was not verified, the sentence."""
     parts = []
     if report.layers:
@@ -178,14 +177,14 @@ def summary(report: Report, directory: Path | None = None, *, verbose: bool = Fa
         more = len(missing) - len(shown)
         line = "Not verified: " + " · ".join(shown) + (f" · and {more} more" if more else "")
         parts.append(textwrap.fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
-    parts.append(last_line(report, directory))
+    parts.append(last_line(report, kept))
     return "\n".join(parts)
 
 
-def last_line(report: Report, directory: Path | None = None) -> str:
+def last_line(report: Report, kept: Path | None = None) -> str:
     """The verdict in a sentence, and where the run is kept."""
-    kept = f" · {directory / 'index.html'}" if directory is not None else ""
-    return f"{words.sentence(report)} in {report.seconds:.1f} s{kept}"
+    where = f" · {kept}" if kept is not None else ""
+    return f"{words.sentence(report)} in {report.seconds:.1f} s{where}"
 
 
 def first_line(report: Report) -> str:
@@ -193,7 +192,7 @@ def first_line(report: Report) -> str:
     return words.surroundings(report.environment, report.seed)
 
 
-def render(report: Report, directory: Path | None = None) -> str:
+def render(report: Report, kept: Path | None = None) -> str:
     """The whole report as plain text."""
-    blocks = [str(failure(f, report.findings, directory)) for f in report.findings]
-    return "\n\n".join([first_line(report), *blocks, summary(report, directory)]) + "\n"
+    blocks = [str(failure(f, report.findings, kept)) for f in report.findings]
+    return "\n\n".join([first_line(report), *blocks, summary(report, kept)]) + "\n"

@@ -13,10 +13,10 @@ def _config(pick: Pick, module: type[nn.Module]) -> dict[str, Any]:
     config = {
         "num_features": pick.size("num_features"),
         "eps": pick.option("eps", 2.0**-17, 2.0**-10, 1.0),
-        "momentum": pick.option("momentum", 0.125, None, 0.5, 1.0),
+        "momentum": pick.option("momentum", 0.125, None, 0.5, None, 1.0),
         "affine": pick.option("affine", True, False),
         "track_running_stats": pick.option("track_running_stats", True, False),
-        "training": pick.option("training", True, False),
+        "training": pick.option("training", True, True, False),
     }
     if accepts(module, "bias"):
         config["bias"] = pick.option("bias", True, False)

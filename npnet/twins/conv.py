@@ -17,7 +17,7 @@ def pair(value: Any) -> tuple[int, int]:
 def images(pick: Pick, channels: int, least: tuple[int, int]) -> tuple[int, ...]:
     """The shape of an image batch, or of one image, at least so large."""
     batch = pick.option("batch", (2,), (), (1,), (3,), (0,))
-    height = least[0] + pick.option("spare rows", 0, 1, 2, 3)
+    height = least[0] + pick.option("spare rows", 1, 0, 2, 3)
     width = least[1] + pick.option("spare columns", 1, 0, 2, 4)
     return (*batch, channels, height, width)
 
@@ -29,8 +29,8 @@ def _batched(example: Example) -> bool:
 @spec(nn.Conv2d, exact=True, split=_batched)
 def Conv2d(pick: Pick) -> Drawn:
     groups = pick.option("groups", 1, 2, 3)
-    kernel = pick.option("kernel_size", 2, 1, 3, (1, 3), (3, 2))
-    padding = pick.option("padding", 0, 1, 2, (1, 0), (0, 2), "same", "valid")
+    kernel = pick.option("kernel_size", 2, 3, 1, (1, 3), (3, 2))
+    padding = pick.option("padding", 1, "same", 0, 2, (1, 0), (0, 2), "same", "valid")
     stride = pick.option("stride", 1, 2, 3, (1, 2), (3, 1))
     if padding == "same" and stride != 1:
         stride = pick.instead("stride", 1, because="padding")

@@ -15,7 +15,7 @@ from npnet.verify.spec import Drawn
 )
 def Embedding(pick: Pick) -> Drawn:
     rows, width = pick.size("num_embeddings"), pick.size("embedding_dim")
-    by_frequency = pick.option("scale_grad_by_freq", False, True)
+    by_frequency = pick.option("scale_grad_by_freq", True, False)
     sparse = pick.option("sparse", False, True)
     if sparse and by_frequency:
         sparse = pick.instead("sparse", False, because="scale_grad_by_freq")
@@ -34,5 +34,6 @@ def Embedding(pick: Pick) -> Drawn:
         config |= {"_weight": pick.values("weight", (rows, width)), "_freeze": frozen}
     elif frozen:  # a weight that torch draws is always trained
         pick.instead("_freeze", False, because="_weight")
-    indices = pick.values("indices", pick.batch(), kind="index", high=rows)
+    shape = pick.option("batch", (5,), (2, 3), (), (3, 2, 2), (1,), (7,), (0,), (2, 0))
+    indices = pick.values("indices", shape, kind="index", high=rows)
     return config, (indices,)

@@ -17,7 +17,12 @@ def Linear(pick: Pick) -> Drawn:
     return config, (pick.values("x", (*pick.batch(), n)),)
 
 
-@spec(nn.Bilinear, exact=True, split=lambda example: example.arrays["input 0"].ndim > 2)
+@spec(
+    nn.Bilinear,
+    exact=True,
+    split=lambda example: example.arrays["input 0"].ndim > 2,
+    batched=lambda config: False,  # its form under vmap is slower, with looser bounds
+)
 def Bilinear(pick: Pick) -> Drawn:
     m, n = pick.size("in1_features"), pick.size("in2_features")
     config = {

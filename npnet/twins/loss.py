@@ -61,12 +61,14 @@ def CrossEntropyLoss(pick: Pick) -> Drawn:
         axis = len(batch)
         shape = (*batch, classes, *rest)
         return config, (logits, pick.values("labels", shape, kind="probability", axis=axis))
-    extra = (ignored,) if ignored < 0 or ignored >= classes else ()
+    outside = ignored < 0 or ignored >= classes
+    extra = (ignored,) if pick.option("ignored targets", True, False) and outside else ()
     target = pick.values("labels", (*batch, *rest), kind="index", high=classes, extra=extra)
     return config, (logits, target)
 
 
-@spec(nn.BCEWithLogitsLoss, positive={"weight", "pos_weight"})
+# under vmap torch decomposes it otherwise, with other bounds
+@spec(nn.BCEWithLogitsLoss, positive={"weight", "pos_weight"}, batched=lambda config: False)
 def BCEWithLogitsLoss(pick: Pick) -> Drawn:
     shape = pick.option("shape", (2, 3), (3,), (), (2, 3, 2), (1, 2), (0, 3), (33,))
     reduction = _reduction(pick)

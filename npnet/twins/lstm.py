@@ -8,12 +8,12 @@ from npnet.verify.spec import Drawn
 
 
 def _draws(config: Config) -> bool:
-    return bool(config["training"]) and config["dropout"] > 0 and config["num_layers"] > 1
+    return bool(config["dropout"])
 
 
 @spec(nn.LSTM, draws=_draws)
 def LSTM(pick: Pick) -> Drawn:
-    layers = pick.option("num_layers", 1, 1, 1, 2, 3)
+    layers = pick.option("num_layers", 1, 2, 1, 3)
     both = pick.option("bidirectional", False, False, True)
     projection = pick.option("proj_size", 0, 1, 2)
     hidden = pick.size("hidden_size") + projection  # which has to be the smaller one
@@ -24,10 +24,10 @@ def LSTM(pick: Pick) -> Drawn:
         "num_layers": layers,
         "bias": pick.option("bias", True, False),
         "batch_first": first,
-        "dropout": pick.option("dropout", 0.0, 0.0, 0.25, 0.5),
+        "dropout": pick.option("dropout", 0.0, 0.25, 0.5),
         "bidirectional": both,
         "proj_size": projection,
-        "training": pick.option("training", True, False),
+        "training": pick.option("training", True, True, False),
     }
     batch = pick.option("batch", 2, None, 1, 3, 0)
     steps = pick.option("steps", 2, 1, 3, 2, 1, 5)

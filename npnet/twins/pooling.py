@@ -6,12 +6,12 @@ from npnet.twins.conv import images, pair
 from npnet.twins.spec import Pick, spec
 from npnet.verify.spec import Drawn
 
-_KERNELS = (2, 3, (1, 2), (3, 2), 1)
+_KERNELS = (3, 2, (3, 2), 3, (1, 2), 1)
 
 
 def _padding(pick: Pick, kernel: tuple[int, int]) -> object:
     """torch refuses a padding of more than half the kernel."""
-    padding = pick.option("padding", 0, 1, (0, 1))
+    padding = pick.option("padding", 1, 0, (0, 1), 1)
     if any(2 * p > k for p, k in zip(pair(padding), kernel, strict=True)):
         padding = pick.instead("padding", 0, because="kernel_size")
     return padding
@@ -24,11 +24,11 @@ def MaxPool2d(pick: Pick) -> Drawn:
     padding = _padding(pick, pair(kernel))
     config = {
         "kernel_size": kernel,
-        "stride": pick.option("stride", None, 1, 2, (2, 1), 3),
+        "stride": pick.option("stride", 2, None, (2, 1), 1, 3),
         "padding": padding,
         "dilation": dilation,
         "return_indices": pick.option("return_indices", False, True),
-        "ceil_mode": pick.option("ceil_mode", False, True),
+        "ceil_mode": pick.option("ceil_mode", True, False),
     }
     # no window may lie in the padding altogether: torch answers -inf there, with a wild index
     least = [
@@ -45,11 +45,11 @@ def AvgPool2d(pick: Pick) -> Drawn:
     padding = _padding(pick, pair(kernel))
     config = {
         "kernel_size": kernel,
-        "stride": pick.option("stride", None, 1, 2, (2, 1), 3),
+        "stride": pick.option("stride", 2, None, (2, 1), 1, 3),
         "padding": padding,
-        "ceil_mode": pick.option("ceil_mode", False, True),
+        "ceil_mode": pick.option("ceil_mode", True, False),
         "count_include_pad": pick.option("count_include_pad", True, False),
-        "divisor_override": pick.option("divisor_override", None, 1, 3),
+        "divisor_override": pick.option("divisor_override", None, None, 3, None, 1),
     }
     least = [max(1, k - 2 * p) for k, p in zip(pair(kernel), pair(padding), strict=True)]
     shape = images(pick, pick.size("channels"), (least[0], least[1]))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hypothesis import strategies as st
 from torch import nn
 
 from npnet.twins.spec import Pick, spec
@@ -13,14 +14,10 @@ _BETWEEN = ("ReLU", "Tanh", "Sigmoid", "GELU", "LayerNorm", "BatchNorm1d", "Drop
 
 
 def _draws(config: Config) -> bool:
-    return any(x.layer == "Dropout" and x.config["training"] for x in config["layers"])
+    return any(x.layer == "Dropout" for x in config["layers"])  # vmap refuses it in eval mode too
 
 
-def _batched(config: Config) -> bool:
-    return all(x.layer != "Dropout" for x in config["layers"])  # vmap refuses it in eval mode too
-
-
-@spec(nn.Sequential, draws=_draws, batched=_batched, positive={"running_var"})
+@spec(nn.Sequential, draws=_draws, positive={"running_var"})
 def Sequential(pick: Pick) -> Drawn:
     if pick.option("network", "dense", "convolutional") == "dense":
         layers, x = _dense(pick)
@@ -35,7 +32,7 @@ def _dense(pick: Pick) -> tuple[list[tuple[str, Config]], Values]:
     for i in range(pick.option("depth", 1, 2, 3)):
         widths.append(pick.size(f"width {i + 1}"))
         layers.append(("Linear", {"in_features": widths[-2], "out_features": widths[-1]}))
-        between = pick.option(f"after {i}", *_BETWEEN)
+        between = pick(f"after {i}", st.sampled_from(_BETWEEN))
         layers.append((between, _options(pick, between, widths[-1])))
     return layers, pick.values("x", (pick.option("batch", 3, 2, 4), widths[0]))
 

@@ -1,4 +1,4 @@
-"""How a twin's spec is declared: a function that draws its configuration, and the module it names."""
+"""How a spec is declared: a function that draws configurations, named after its module."""
 
 import inspect
 import warnings
@@ -36,7 +36,8 @@ def build_module(module: type[nn.Module], config: Config) -> nn.Module:
         kwargs = {name: _argument(value) for name, value in config.items()}
         training = kwargs.pop("training", True)
         layers = kwargs.pop("layers", ())
-        return module(*layers, **kwargs).double().train(training)
+        built = module(*layers, **kwargs).double()
+        return built if training else built.eval()  # train() would reach the layers inside
 
 
 def _argument(value: Any) -> Any:
@@ -145,7 +146,7 @@ def optimizer_spec(
     Drawn beside the configuration: one to three parameters, five to ten steps with a rate each,
     gradients that are None, and a step after which the state is saved and restored.
     """
-    extra = {
+    extra: dict[str, Any] = {
         name: False
         for name in ("foreach", "fused", "capturable", "differentiable")
         if accepts(optimizer, name)
@@ -163,7 +164,9 @@ def optimizer_spec(
             count = pick.option("parameters", 2, 1, 3)
             steps = pick("steps", _STEPS)
             restart = pick.option("restart after", None, 1, 2, 4)
-            missing = pick.option("missing gradients", "none", "first step", "a later one", "always")
+            missing = pick.option(
+                "missing gradients", "none", "first step", "a later one", "always"
+            )
             rates = pick.option("schedule", "constant", "decaying", "rising")
             lr = config["lr"]
             factor = {"constant": 1.0, "decaying": 0.5, "rising": 2.0}[rates]
@@ -179,8 +182,11 @@ def optimizer_spec(
                     )
                     if not absent:
                         arrays[f"grad {k} p{i}"] = Values(shape)
-            kwargs = {"lr": tuple(lr * factor**min(k, 4) for k in range(steps)), "restart": restart}
-            return config, arrays, kwargs  # type: ignore[return-value]
+            kwargs = {
+                "lr": tuple(lr * factor ** min(k, 4) for k in range(steps)),
+                "restart": restart,
+            }
+            return config, arrays, kwargs
 
         return Spec(
             f"optim.{draw_config.__name__}",

@@ -1,9 +1,9 @@
 """The engine: asks a candidate and its twin the same questions, and reports where they diverge.
 
-    from npnet.verify import candidate, adapt, run
+from npnet.verify import candidate, adapt, run
 
-    affine = candidate("Linear")(adapt.stateful(Affine, {"W": "weight: o i -> i o", "b": "bias"}))
-    run(affine).raise_if_diverged()
+affine = candidate("Linear")(adapt.stateful(Affine, {"W": "weight: o i -> i o", "b": "bias"}))
+run(affine).raise_if_diverged()
 """
 
 from npnet.verify.candidate import Candidate as Candidate

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ class Refused(Exception):
 
 
 class TimedOut(BaseException):
-    """The deadline of a call has passed. No Exception, so that `except Exception` lets it through."""
+    """The deadline of a call has passed; `except Exception` lets it through."""
 
 
 @contextmanager
@@ -135,6 +136,7 @@ class _Asked:
         self.s = s
         self.master = example.one(s)
         self.read_only = read_only
+        self.protected: str | None = None  # an array that is read-only even so
         self.backward = False  # whether the candidate is in its backward pass
         self._handed: list[tuple[str, Array]] = []
 
@@ -146,7 +148,7 @@ class _Asked:
             a = np.asarray(a * a.dtype.type(scale))
         else:
             self._handed.append((name, a))
-        if self.read_only:
+        if self.read_only or name == self.protected:
             a.flags.writeable = False
         return a
 
@@ -181,7 +183,8 @@ class _Asked:
 
 def _differs(a: Array, b: Array) -> Array:
     with np.errstate(invalid="ignore"):
-        return ~((a == b) & (np.signbit(a) == np.signbit(b)) | (a != a) & (b != b))
+        same = (a == b) & (np.signbit(a) == np.signbit(b)) | (a != a) & (b != b)
+    return np.asarray(~same)
 
 
 def _same_bytes(a: Array, b: Array) -> bool:
@@ -239,11 +242,12 @@ def _again(
     second = _vjp(asked, forward, scale=scale)
     for name, g in grads.items():
         h = second[name]
-        if not isinstance(g, np.ndarray | np.generic) or not isinstance(h, np.ndarray | np.generic):
+        if not _is_array(g) or not _is_array(h):
             continue
-        if g.shape != h.shape or not _equal(g * g.dtype.type(scale), h):
+        expected = np.asarray(g) * scale
+        if not _equal(expected.astype(g.dtype), h):
             what = "vjp(2 dy) is not 2 vjp(dy)" if doubles else "a second vjp(dy) differs"
-            at = _first_difference(g * g.dtype.type(scale), h)
+            at = _first_difference(expected, h)
             reply.faults.append(
                 Fault(
                     name,
@@ -255,7 +259,7 @@ def _again(
 
     _, once_more = _forward(asked, arrays)
     for i, (y, z) in enumerate(zip(outputs, once_more, strict=True)):
-        if isinstance(y, np.ndarray | np.generic) and not _equal(y, z):
+        if _is_array(y) and not _equal(y, z):
             reply.faults.append(
                 Fault(
                     _y(example, i),
@@ -340,9 +344,7 @@ def _forward(asked: _Asked, arrays: dict[str, Array]) -> tuple[Forward, list[Any
 def _updates(forward: Forward, example: Example) -> dict[str, Any]:
     known = [n.removeprefix("state ") for n in example.arrays if n.startswith("state ")]
     if not isinstance(forward.updates, Mapping):
-        message = (
-            f"updates must map state names to arrays, but is {_describe(forward.updates)}."
-        )
+        message = f"updates must map state names to arrays, but is {_describe(forward.updates)}."
         raise Refused(Fault("y", Verdict.CONTRACT, message))
     for name in forward.updates:
         if name not in known:
@@ -475,22 +477,25 @@ def _of_exception(error: BaseException, asked: _Asked) -> Fault:
 
 
 def _written(asked: _Asked) -> str:
-    """Which array the candidate writes into: asked once more with arrays that may be written."""
-    again = _Asked(asked.function, asked.example, asked.s, read_only=False)
-    try:
-        with np.errstate(all="ignore"):
-            arrays = again.arrays()
-            if asked.example.outputs:
-                forward, _ = _forward(again, arrays)
-                _vjp(again, forward)
-            else:
-                _steps(again, arrays)
-    except Exception:  # the second call is only there to see what is written
-        pass
-    changed = again.changed()
-    if changed:
-        return changed[0].quantity
-    return next(n for n in asked.master if n.startswith("dy" if asked.backward else "input"))
+    """Which array the candidate writes into: the one that it cannot do without writing into."""
+    names = [n for n in asked.master if not n.startswith("dy") or asked.example.outputs]
+    for name in names:
+        again = _Asked(asked.function, asked.example, asked.s, read_only=False)
+        again.protected = name
+        try:
+            with np.errstate(all="ignore"):
+                arrays = again.arrays()
+                if asked.example.outputs:
+                    forward, _ = _forward(again, arrays)
+                    _vjp(again, forward)
+                else:
+                    _steps(again, arrays)
+        except ValueError as error:
+            if "read-only" in str(error):
+                return name
+        except Exception:  # what it does otherwise is not the question here
+            continue
+    return "dy" if asked.backward else "input 0"
 
 
 def _breakdown(verdict: Verdict, error: BaseException) -> Fault:
@@ -502,7 +507,8 @@ def _breakdown(verdict: Verdict, error: BaseException) -> Fault:
 def _trace(error: BaseException) -> str:
     """The traceback from the candidate's own frames on."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not f.filename.endswith("npnet/verify/ask.py")]
+    engine = str(Path(__file__).parent)
+    own = [f for f in frames if not f.filename.startswith(engine)]
     lines = traceback.format_list(own) + traceback.format_exception_only(error)
     return "".join(lines)
 
@@ -533,6 +539,10 @@ def _first_difference(a: Any, b: Any) -> str:
         return f" (shape {a.shape}, then {b.shape})"
     at = tuple(np.argwhere(_differs(a, b))[0])
     return f" (at {[int(i) for i in at]}: {a[at]:.6g}, then {b[at]:.6g})"
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray | np.generic)
 
 
 def _is_double(example: Example) -> bool:

@@ -1,7 +1,7 @@
 """Somebody's code that claims to be a torch layer: `@candidate("Linear")`."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ class Candidate:
     name: str
     only: Mapping[str, st.SearchStrategy[Any]] = field(default_factory=dict)
     bound: str = "elementwise"
+    without: tuple[str, ...] = ()
     sources: Mapping[str, Source] = field(default_factory=dict)
     target: str = ""
 
     def __call__(self, case: Any) -> Any:
+        """What the function answers."""
         return self.function(case)
 
     def source(self, quantity: str) -> Source | None:
@@ -47,6 +49,7 @@ def candidate(
     *,
     only: Mapping[str, st.SearchStrategy[Any]] | None = None,
     bound: str = "elementwise",
+    without: Sequence[str] = (),
     name: str | None = None,
 ) -> Callable[[Callable[[Any], Any]], Candidate]:
     """Declare that a function of a Case claims to be `torch.nn.<twin>` (or "optim.<twin>").
@@ -55,6 +58,8 @@ def candidate(
         covers a part of the twin: `only={"bias": st.just(True)}`
     bound: "normwise" for algorithms that are stable only in the norm (Winograd, FFT): every element
         is then allowed the largest bound of its tensor
+    without: quantities that the candidate does not claim to have ("gradient of input 1", "next
+        num_batches_tracked"); they are not judged, and the report says so
     """
     if not isinstance(twin, str):
         raise ConfigError(
@@ -79,9 +84,10 @@ def candidate(
         return Candidate(
             function,
             twin,
-            name or getattr(function, "__name__", type(function).__name__),
+            name or str(getattr(function, "__name__", type(function).__name__)),
             dict(only or {}),
             bound,
+            tuple(without),
             getattr(function, "sources", None) or sources(function, function),
         )
 

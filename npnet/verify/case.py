@@ -1,4 +1,4 @@
-"""One question that both sides are asked: what a candidate sees (Case) and what is kept (Example)."""
+"""One question that both sides are asked: a Case as a candidate sees it, an Example as kept."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace

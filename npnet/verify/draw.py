@@ -1,4 +1,4 @@
-"""How questions are drawn: Hypothesis draws the structure, NumPy the data, a family per value set."""
+"""How questions are drawn: structure by Hypothesis, data by NumPy, a family per value set."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -148,7 +148,8 @@ def _integers(rng: np.random.Generator, shape: tuple[int, ...], *_: Any) -> Arra
 
 
 def _powers(rng: np.random.Generator, shape: tuple[int, ...], *_: Any) -> Array:
-    return np.ldexp(rng.choice((-1.0, 1.0), shape), rng.integers(-4, 4, shape))
+    x: Array = np.ldexp(rng.choice((-1.0, 1.0), shape), rng.integers(-4, 4, shape))
+    return x
 
 
 def _ties(
@@ -175,8 +176,16 @@ def _offset(rng: np.random.Generator, shape: tuple[int, ...], r: Range, *_: Any)
 
 
 def _huge(rng: np.random.Generator, shape: tuple[int, ...], r: Range, *_: Any) -> Array:
-    exponents = rng.choice((r.huge, r.huge // 2, -r.huge, r.denormal, 0), shape)
-    return np.ldexp(rng.standard_normal(shape), exponents)
+    exponents = rng.choice((r.huge, r.huge // 2, 0), shape)
+    x: Array = np.ldexp(rng.standard_normal(shape), exponents)
+    return x
+
+
+def _small(rng: np.random.Generator, shape: tuple[int, ...], r: Range, *_: Any) -> Array:
+    """Denormal numbers too; never beside huge ones, or what is lost would depend on the order."""
+    exponents = rng.choice((r.denormal, -r.huge, -r.huge // 2, 0), shape)
+    x: Array = np.ldexp(rng.standard_normal(shape), exponents)
+    return x
 
 
 def _magnitudes(rng: np.random.Generator, shape: tuple[int, ...], r: Range, *_: Any) -> Array:
@@ -194,6 +203,7 @@ FAMILIES: dict[str, Family] = {
     "tiny": _tiny,
     "offset": _offset,
     "huge": _huge,
+    "small": _small,
     "magnitudes": _magnitudes,
 }
 MODERATE = ("normal", "integers", "powers", "ties", "rows")

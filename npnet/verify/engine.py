@@ -1,10 +1,11 @@
 """The run: ask many questions, confirm and shrink what diverges, say what was not verified."""
 
+import contextlib
 import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -33,7 +34,7 @@ from npnet.verify.finding import (
     Report,
     Verdict,
 )
-from npnet.verify.judge import Failure
+from npnet.verify.judge import Failure, overflows
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.shrink import shrink
 from npnet.verify.spec import Spec, examples
@@ -62,9 +63,7 @@ class Settings:
     def __post_init__(self) -> None:
         for dtype in self.dtypes:
             if dtype not in ("float64", "float32", "float16"):
-                raise ConfigError(
-                    f"dtype must be float64, float32 or float16, but is {dtype!r}."
-                )
+                raise ConfigError(f"dtype must be float64, float32 or float16, but is {dtype!r}.")
         for section in self.only:
             if section not in SECTIONS:
                 raise ConfigError(f"only takes {', '.join(SECTIONS)}, but got {section!r}.")
@@ -172,8 +171,11 @@ def _verify(
             if f in findings:
                 tell({"event": "finding", "finding": f})
         if trial.out_of_time:
-            not_verified.append(f"{c.name} {dtype} (time budget spent after {trial.asked} examples)")
+            not_verified.append(
+                f"{c.name} {dtype} (time budget spent after {trial.asked} examples)"
+            )
     covered, coverable, missing = coverage.count()
+    not_verified += [f"{c.name} {quantity} (not claimed)" for quantity in c.without]
     not_verified += [f"{c.name} {m}" for m in missing[:3]]
     if len(missing) > 3:
         not_verified.append(f"{c.name} {len(missing) - 3} more pairs of options")
@@ -210,7 +212,9 @@ class Coverage:
 
     def count(self) -> tuple[int, int, list[str]]:
         """Values and pairs covered, of how many, and what was not, in words."""
-        options = {name: list(dict.fromkeys(map(str, values))) for name, values in self.universe.items()}
+        options = {
+            name: list(dict.fromkeys(map(str, values))) for name, values in self.universe.items()
+        }
         values = [(name, v) for name in sorted(options) for v in options[name]]
         pairs = [(a, b) for a, b in combinations(values, 2) if a[0] != b[0]]
         pairs = [pair for pair in pairs if pair not in self.refused]
@@ -262,7 +266,9 @@ class Trial:
     ) -> None:
         self.candidate, self.spec, self.dtype, self.settings = c, spec, dtype, asked
         self.tell, self.coverage, self.stop = tell, coverage, stop
-        self.examine = Examiner(c, spec, PRECISIONS[dtype], asked.wants)
+        self.examine = Examiner(
+            c, spec, PRECISIONS[dtype], lambda q: asked.wants(q) and q not in c.without
+        )
         self.evidence = Evidence()
         self.broken: dict[tuple[str, Verdict], _Broken] = {}
         self.counts: Counter[str] = Counter()
@@ -353,7 +359,9 @@ class Trial:
         return [f for f in failures if f.verdict is not Verdict.CONTRACT]
 
     def _note(self, example: Example, failure: Failure) -> None:
-        """Confirm a failure of a new kind; count one that is known, and keep the fullest picture."""
+        """Confirm a failure of a new kind; count one that is known and keep its fullest picture."""
+        if self.spec.optimizer and self.broken:
+            return  # what comes after the first divergence only inherits it
         for (quantity, verdict), known in self.broken.items():
             if quantity != failure.quantity:
                 continue
@@ -375,11 +383,10 @@ class Trial:
         self.broken[key] = _Broken(confirmed, alone, self.asked, 1, failure.comparison)
 
     def _confirmed(self, example: Example, failure: Failure) -> Failure | None:
-        """None where inf and nan turn out not to be judged, because an intermediate overflows."""
-        alone = example.pick(failure.set)
-        if failure.verdict is Verdict.NONFINITE or _has_nonfinite(failure):
-            found = self.examine(alone, protocols=(failure.protocol,))
-            if all(f.quantity != failure.quantity for f in found):
+        """The failure, settled; None where an intermediate overflows, so that nothing is judged."""
+        if failure.worst is not None:
+            alone = self.spec.answer(example.pick(failure.set), self.examine.precision, single=True)
+            if overflows(alone.largest, self.examine.precision):
                 self.evidence.not_judged += 1
                 return None
         return confirm(self.examine, example, failure)
@@ -464,12 +471,10 @@ class _Smallest:
 
     def search(self) -> tuple[Example, Failure]:
         """The smallest example (one value set) that fails in the same way, and how it fails."""
-        try:
+        # raised is the divergence itself, or Hypothesis' complaint about a candidate that is not
+        # repeatable; what counts is the smallest example that failed
+        with contextlib.suppress(Exception):
             self.trial._given(self._structure, shrinks=True)
-        except Exception:
-            # the divergence itself, or Hypothesis on a candidate that is not repeatable: what
-            # counts is the smallest example that failed
-            pass
         return self._arrays()
 
     def _structure(self, drawn: tuple[Example, Pick]) -> None:
@@ -523,13 +528,6 @@ def _fuller(a: Comparison | None, b: Comparison | None) -> Comparison | None:
     if a is None or b is None:
         return a or b
     return b if a.want.size < b.want.size <= 50_000 else a
-
-
-def _has_nonfinite(failure: Failure) -> bool:
-    import numpy as np
-
-    c = failure.comparison
-    return c is not None and not (np.isfinite(c.got).all() and np.isfinite(c.want).all())
 
 
 def _identity(layer: str, quantity: str, dtype: str, example: Example | None) -> str:

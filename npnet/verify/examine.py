@@ -46,7 +46,6 @@ class Evidence:
     mask_variance: float = 0.0
     mask_expected: float = 0.0
 
-
     def judged_quantities(self) -> list[str]:
         """Every quantity that was compared at least once."""
         return list(self.seen)
@@ -79,11 +78,9 @@ class Examiner:
         failures: list[Failure] = []
         for s in range(example.sets):
             protocol = protocols[s] if protocols else self._protocol(example, s)
-            reply = ask(
-                self.candidate.function, example, s, protocol, self.spec.optimizer, limit
-            )
+            reply = ask(self.candidate.function, example, s, protocol, self.spec.optimizer, limit)
             found = self._judge(answer, example, s, reply, protocol, evidence)
-            if self.spec.reads_mask and example.draws and any(f.worst for f in found):
+            if self.spec.reads_mask and example.draws and any(f.quantity == "y" for f in found):
                 own = self._with_own_mask(example, s, reply, evidence)
                 if own is not None:
                     reply.faults = [f for f in reply.faults if not f.chance]
@@ -115,27 +112,33 @@ class Examiner:
         evidence: Evidence | None,
     ) -> list[Failure]:
         failures = [_of_fault(f, s, protocol) for f in reply.faults]
-        if not reply.complete:
+        if not reply.complete and not reply.quantities:
             return failures
         exact = self.spec.exact and example.themes[s] == "integers"
         norm = self.candidate.bound == "normwise"
-        finite = not overflows(answer.largest, self.precision)
+        if overflows(answer.largest, self.precision):
+            return failures
         failures += self._unasked_updates(answer, example, s, reply)
         blamed = {f.quantity for f in failures}
+        faults = len(failures)
         for quantity, expected in answer.expected.items():
             if not self.wanted(quantity) or quantity in blamed:
                 continue
             present = quantity in reply.quantities
+            if not present and not reply.complete:
+                continue
             got = reply.quantities.get(quantity)
             if not present and quantity.startswith("next "):
                 got, present = example.arrays[f"state {quantity[5:]}"][s], True
             if not present and protocol == "split" and quantity.startswith("next "):
                 continue
-            failure = self._judge_one(quantity, got, expected, s, exact, norm, finite, evidence)
+            failure = self._judge_one(quantity, got, expected, s, exact, norm, evidence)
             if failure is not None:
                 failures.append(replace(failure, protocol=protocol))
                 if self.spec.optimizer:
                     break  # every later step only inherits the divergence
+        if not reply.complete and len(failures) > faults:
+            return failures[faults:]  # a backward pass that breaks down over a wrong y
         return failures
 
     def _unasked_updates(
@@ -160,7 +163,6 @@ class Examiner:
         s: int,
         exact: bool,
         norm: bool,
-        finite: bool,
         evidence: Evidence | None,
     ) -> Failure | None:
         fault = attribute_fault(quantity, got, expected, s)
@@ -169,7 +171,7 @@ class Examiner:
         if got is None:
             return None
         allowed = allowance(expected, s, self.precision, exact=exact, norm=norm)
-        failure = value_fault(quantity, got, expected, s, allowed, finite)
+        failure = value_fault(quantity, got, expected, s, allowed)
         if evidence is None or failure is not None:
             return failure
         evidence.judged += expected.value[s].size
@@ -181,11 +183,9 @@ class Examiner:
                 evidence.ratios[quantity] = max(evidence.ratios.get(quantity, 0.0), r)
             if evidence.informative.get(quantity, 0) < ENOUGH:
                 evidence.informative.setdefault(quantity, 0)
-                evidence.informative[quantity] += informative(expected, s, allowed)
+                evidence.informative[quantity] += informative(expected, s, allowed, self.precision)
             if not evidence.canaries.get(quantity, False):
-                planted = value_fault(
-                    quantity, canary(expected, s), expected, s, allowed, judge_nonfinite=True
-                )
+                planted = value_fault(quantity, canary(expected, s), expected, s, allowed)
                 evidence.canaries[quantity] = planted is not None
         return None
 
@@ -194,14 +194,14 @@ class Examiner:
     def _with_own_mask(
         self, example: Example, s: int, reply: Reply, evidence: Evidence | None
     ) -> tuple[Answer, Example] | None:
-        """The twin's answer under the mask that the candidate drew; its rate is tested at the end."""
+        """The twin's answer under the candidate's own mask, whose rate is tested at the end."""
         y, dx = reply.quantities.get("y"), reply.quantities.get("gradient of input 0")
         x = example.arrays["input 0"][s]
         if not isinstance(y, np.ndarray) or not isinstance(dx, np.ndarray):
             return None
         if y.shape != x.shape or dx.shape != x.shape:
             return None
-        mask = (y != 0) | (dx != 0)
+        mask = np.where(x != 0, y != 0, dx != 0)
         alone = replace(example.pick(s), masks=(mask,))
         if evidence is not None:
             drop = float(example.config["p"])
@@ -274,9 +274,7 @@ def confirm(examiner: Examiner, example: Example, failure: Failure) -> Failure:
     return replace(found, set=failure.set, verdict=_settled(examiner, alone, found))
 
 
-def _oracle_differs(
-    examiner: Examiner, example: Example, alone: Example, failure: Failure
-) -> bool:
+def _oracle_differs(examiner: Examiner, example: Example, alone: Example, failure: Failure) -> bool:
     """Whether batching the value sets changes what is expected by more than is allowed."""
     together = examiner.spec.answer(example, examiner.precision, single=False)
     single = examiner.spec.answer(alone, examiner.precision, single=True)

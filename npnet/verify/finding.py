@@ -69,7 +69,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One reading of a divergence: its kind, the sentence, what it leaves unexplained (in bounds)."""
+    """One reading of a divergence: kind, sentence, and what it leaves unexplained, in bounds."""
 
     kind: str
     text: str

@@ -1,4 +1,4 @@
-"""The decision: attributes before values, non-finite before sizes, then |got - want| <= K · error."""
+"""The decision: attributes first, then what is not finite, then |got - want| <= K · error."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from npnet.verify.finding import Comparison, Verdict, Worst
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Expected
 
-_SAFETY = 8.0  # a candidate must be finite while the largest intermediate is below fmax / 8
+_SAFETY = 8.0  # values are judged while the largest intermediate is below fmax / 8
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,9 @@ def ratio(got: Array, want: Array, error: Array | None) -> float:
 
 
 def value_fault(
-    quantity: str, got: Any, expected: Expected, s: int, allowed: Any, judge_nonfinite: bool
+    quantity: str, got: Any, expected: Expected, s: int, allowed: Any
 ) -> Failure | None:
-    """The failure of one quantity whose attributes are right, or None.
-
-    judge_nonfinite: whether inf and nan are judged where the twin is finite; not so where an
-    intermediate comes near the largest number of the format
-    """
+    """The failure of one quantity whose attributes are right, or None."""
     want = expected.value[s]
     got = np.asarray(got)
     if want.dtype.kind != "f":
@@ -94,8 +90,6 @@ def value_fault(
         bad &= ~same
         # where nothing can be said of the value, nothing is said of inf and nan either
         bad &= ~(~finite & np.isinf(np.broadcast_to(allowed, want.shape)))
-        if not judge_nonfinite:
-            bad &= finite
     if not bad.any():
         return None
     at = _worst(got, want, np.broadcast_to(allowed, want.shape), bad)
@@ -128,26 +122,32 @@ def canary(expected: Expected, s: int) -> Array:
     """The twin's own value with a mistake of 1.5 % of its largest element planted in it."""
     want = expected.value[s]
     if want.dtype.kind != "f":
-        return want + 1
+        return np.asarray(want + 1)
     finite = np.abs(want[np.isfinite(want)])
     scale = finite.max() if finite.size and finite.max() > 0 else 1.0
     planted: Array = want + scale / 64
     return planted
 
 
-def informative(expected: Expected, s: int, allowed: Any) -> bool:
-    """Whether the bound is small beside the value: median(K · error / |want|) below 1 %."""
+def informative(expected: Expected, s: int, allowed: Any, precision: Precision) -> bool:
+    """Whether the bound is small beside the value: median(K · error / |want|) below 1 %.
+
+    In formats of so few digits that 128 u is more than that (float16), below 128 u.
+    """
     want = np.abs(expected.value[s])
     if not want.size:
         return False
     limit = np.broadcast_to(allowed, want.shape)
     with np.errstate(all="ignore"):
         relative = np.where(limit == 0, 0.0, limit / want)
-    return bool(np.median(relative) < 1e-2)
+    return bool(np.median(relative) < max(1e-2, 128 * precision.u))
 
 
 def overflows(largest: float | None, precision: Precision) -> bool:
-    """Whether an intermediate comes so near the largest number that inf and nan are not judged."""
+    """Whether an intermediate comes so near the largest number that values are not judged.
+
+    What becomes of it then is inf, nan or, where it is divided by later, any finite number.
+    """
     return largest is not None and not largest < precision.fmax / _SAFETY
 
 

@@ -1,4 +1,4 @@
-"""Shrink recorded arrays while a case keeps failing: block-halving towards 0, 1, integers, quarters."""
+"""Shrink recorded arrays while a case fails: halving blocks, towards 0, 1, integers, quarters."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -219,7 +219,7 @@ def _choice(value: Any) -> Any:
 
 def _arrays(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise ValueError(f"{path.name} is missing") from None
@@ -307,8 +307,10 @@ def find(wanted: str, known: Mapping[str, Path]) -> Path:
         return known[matches[0]]
     if matches:
         raise ConfigError(f"{wanted!r} is the beginning of several: {', '.join(sorted(matches))}.")
-    near = get_close_matches(wanted, list(known), 1, 0.5)
-    hint = f" Did you mean {near[0]}?" if near else " No failure is stored." if not known else ""
+    starts = {name[: len(wanted)]: name for name in known}
+    near = get_close_matches(wanted, list(starts), 1, 0.5)
+    hint = " No failure is stored." if not known else ""
+    hint = f" Did you mean {starts[near[0]]}?" if near else hint
     raise ConfigError(f"there is no stored failure {wanted!r}.{hint}")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from npnet.contract import ConfigError, Forward
 from npnet.verify.candidate import Candidate, sources
-from npnet.verify.case import Case, LayerConfig, OptimizerCase
+from npnet.verify.case import Case, OptimizerCase
 from npnet.verify.finding import Finding, Source, Verdict
 from npnet.verify.spec import Spec
 

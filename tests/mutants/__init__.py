@@ -1,4 +1,4 @@
-"""Wrong versions of npnet's own layers and optimizers: one mistake each, of a kind that people make."""
+"""Wrong versions of npnet's own layers and optimizers: one mistake each, such as people make."""
 
 import importlib
 import inspect
@@ -13,12 +13,15 @@ import npnet.optim
 
 @dataclass(frozen=True)
 class Mutant:
-    """`edits` turns the source of `layer` into the mistake; `blames` is the quantity to be named."""
+    """`edits` turns the source of `layer` into the mistake; `blames` is the quantity to be named.
+
+    Where the mistake shows in one of several quantities, by the configuration, each is right.
+    """
 
     layer: str
     mistake: str
     edits: Mapping[str, str] = field(hash=False)
-    blames: str = field(kw_only=True)
+    blames: str | tuple[str, ...] = field(kw_only=True)
 
     def build(self) -> Any:
         """The wrong class, compiled from the edited source of the right one."""

@@ -72,7 +72,7 @@ MUTANTS = [
         "LSTM",
         "drops the same features at every step",
         {"keep_factors(self, z.shape,": "keep_factors(self, (1, *z.shape[1:]),"},
-        blames="y 0",
+        blames=("y 0", "y 2"),
     ),
     Mutant(
         "LSTM",

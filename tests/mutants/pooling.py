@@ -79,25 +79,25 @@ MUTANTS = [
         "MaxPool2d",
         "the last of equal maxima wins",
         {"* np.int32(K - k)": "* np.int32(1 + k)", "K - rank)": "rank - 1)"},
-        blames="y 1",
+        blames=("y 1", "gradient of input 0"),
     ),
     Mutant(
         "MaxPool2d",
         "the indices are int32",
         {"(kept, indices())": "(kept, indices().astype(np.int32))"},
-        blames="y 1",
+        blames=("y 1", "gradient of input 0"),
     ),
     Mutant(
         "MaxPool2d",
         "the indices count the padding",
         {"(kept, indices())": "(kept, indices() + padding[0] * size[1] + padding[1])"},
-        blames="y 1",
+        blames=("y 1", "gradient of input 0"),
     ),
     Mutant(
         "MaxPool2d",
         "the indices run down the columns",
         {"(kept, indices())": "(kept, indices() % size[1] * size[0] + indices() // size[1])"},
-        blames="y 1",
+        blames=("y 1", "gradient of input 0"),
     ),
     Mutant(
         "MaxPool2d",
@@ -106,7 +106,7 @@ MUTANTS = [
             "(kept, indices())": "(kept, indices() + math.prod(size) * np.arange("
             "math.prod(x.shape[:-2])).reshape(*x.shape[:-2], 1, 1))"
         },
-        blames="y 1",
+        blames=("y 1", "gradient of input 0"),
     ),
     Mutant(
         "MaxPool2d",

@@ -84,7 +84,7 @@ def gradcheck(example: Example) -> float:
             and (n.removeprefix("state ") in params or n.startswith("input "))
         ]
 
-        def call(*values: torch.Tensor) -> object:
+        def call(*values: torch.Tensor, tensors=tensors, names=names) -> object:
             now = tensors | dict(zip(names, values, strict=True))
             state = {n.removeprefix("state "): t for n, t in now.items() if n[:6] == "state "}
             return torch.func.functional_call(module, state, fill(example.inputs, now))
@@ -97,8 +97,9 @@ def gradcheck(example: Example) -> float:
 
 
 def _with_arrays(example: Example) -> dict[str, object]:
-    return {n: fill(v, {k: a[0] for k, a in example.arrays.items()}) for n, v in
-            example.config.items()}
+    return {
+        n: fill(v, {k: a[0] for k, a in example.arrays.items()}) for n, v in example.config.items()
+    }
 
 
 def fresh(code: str) -> float:
@@ -129,7 +130,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         a, b = median(mine), sum(theirs) / len(theirs)
         print(f"{layer:<20}{1 / a:>12.0f}{a * 1e3:>8.2f}{b * 1e3:>14.1f}{b / a:>7.0f}x")
     numpy, own = fresh("import numpy"), fresh("import npnet")
-    print(f"\nimport npnet: {(own - numpy) * 1e3:+.0f} ms beside import numpy ({numpy * 1e3:.0f} ms)")
+    print(
+        f"\nimport npnet: {(own - numpy) * 1e3:+.0f} ms beside import numpy ({numpy * 1e3:.0f} ms)"
+    )
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:

@@ -46,8 +46,13 @@ def detect(mutant: Mutant, seed: int, examples: int) -> tuple[int, str, str] | N
 
 
 def blamed_rightly(mutant: Mutant, quantity: str) -> bool:
-    """Whether the quantity is the one stated ("params after step 1" covers every parameter)."""
-    return quantity == mutant.blames or quantity.startswith(f"{mutant.blames}:")
+    """Whether the quantity is one stated ("params after step 1" covers every parameter).
+
+    "y" is "y 0" where a configuration has several outputs.
+    """
+    stated = mutant.blames if isinstance(mutant.blames, tuple) else (mutant.blames,)
+    found = quantity.split(":")[0]
+    return found in stated or (found == "y 0" and "y" in stated)
 
 
 def _study(job: tuple[int, int, int]) -> list[tuple[int, str, str] | None]:
@@ -76,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     by_layer: dict[str, list[tuple[Mutant, list[Any]]]] = {}
     for i, found in zip(chosen, results, strict=True):
         by_layer.setdefault(mutants[i].layer, []).append((mutants[i], found))
-    print(f"{'layer':<20}{'mutants':>8}{'found':>8}{'blamed':>8}{'median':>8}{'p99':>6}{'worst':>7}")
+    print(
+        f"{'layer':<20}{'mutants':>8}{'found':>8}{'blamed':>8}{'median':>8}{'p99':>6}{'worst':>7}"
+    )
     failures: list[str] = []
     everything: list[int] = []
     for layer, rows in by_layer.items():
@@ -90,6 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             if wrongly:
                 failures.append(f"{layer}: {mutant.mistake}: {wrongly[0]}, not {mutant.blames!r}")
         print(_row(layer, len(rows), found_all, right, counts))
+    slow = [
+        (max([f[0] for f in found if f] or [0]), m)
+        for rows in by_layer.values()
+        for m, found in rows
+    ]
+    print("\nslowest to be found:")
+    for count, mutant in sorted(slow, key=lambda row: -row[0])[:15]:
+        print(f"  {count:>4}  {mutant.layer}: {mutant.mistake}")
     total = sum(len(rows) for rows in by_layer.values())
     print(_row("all", total, total - len(failures), total - len(failures), everything))
     print(f"\n{total} mutants, {asked.seeds} seeds each, at most {asked.examples} examples.")

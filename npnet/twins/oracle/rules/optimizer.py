@@ -37,6 +37,10 @@ def addcmul(a: Any, b: Any, c: Any, *, value: float = 1) -> Bounded:
 
 @rule("addcdiv")
 def addcdiv(a: Any, b: Any, c: Any, *, value: float = 1) -> Bounded:
-    """a + value·b/c."""
+    """a + value·b/c, whether computed so, as (value·b)/c or as value·(b/c)."""
     quotient = div(b, c)
-    return add(a, quotient if value == 1 else mul(quotient, value))
+    scaled = quotient if value == 1 else mul(quotient, value)
+    vc, ec = parts(c)
+    least = (abs(vc) if ec is None else abs(vc) - ec).clamp_min(0.0)
+    lost = setting().precision.eta / least  # the underflow of value·b, divided by c
+    return add(a, Bounded(scaled.value, plus(scaled.error, lost)))

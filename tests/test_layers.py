@@ -1,0 +1,151 @@
+"""npnet's own layers and optimizers, all of them, by the one table of specs."""
+
+import inspect
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+from torch import nn as torch_nn
+
+from npnet import nn, optim
+from npnet.twins import SPECS
+from npnet.twins.spec import accepts
+from npnet.verify import run
+from npnet.verify.engine import Coverage, Settings, Trial
+from npnet.verify.finding import Verdict
+from npnet.verify.targets import build, native
+
+LAYERS = [name for name in SPECS if not name.startswith("optim.")]
+OPTIMIZERS = [name for name in SPECS if name.startswith("optim.")]
+LEFT_OUT = {"device", "dtype", "params", "foreach", "fused", "capturable", "differentiable"}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+@pytest.mark.parametrize("name", SPECS)
+def test_agrees_with_its_twin(name, dtype):
+    report = run(name, examples=25 if name != "LSTM" else 12, dtypes=(dtype,), seed=7)
+
+    wrong = [f for f in report.findings if f.verdict is not Verdict.INSUFFICIENT]
+    assert not wrong, [f"{f.quantity}: {f.verdict}: {f.message}" for f in wrong]
+    assert report.layers[0].outcomes[dtype].fallbacks == ()
+
+
+def test_every_layer_has_a_spec_and_every_spec_a_layer():
+    layers = {n for n, v in vars(nn).items() if isinstance(v, type)}
+    optimizers = {f"optim.{n}" for n, v in vars(optim).items() if hasattr(v, "step")}
+    optimizers = {n for n in optimizers if not n.endswith("State")}
+
+    assert layers == set(LAYERS)
+    assert optimizers == set(OPTIMIZERS)
+
+
+def arguments(function):
+    """name -> (kind, default) of a constructor, less what npnet leaves out."""
+    found = {}
+    for name, p in inspect.signature(function).parameters.items():
+        if name not in LEFT_OUT | {"self", "training"}:
+            found[name] = p.default
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in LAYERS if n not in ("LSTM", "Sequential", "Sigmoid", "Tanh")]
+)
+def test_arguments_are_those_of_the_twin(name):
+    ours, theirs = getattr(nn, name), getattr(torch_nn, name)
+    mine, want = arguments(ours.__init__), arguments(theirs.__init__)
+    if "bias" in mine and not accepts(theirs.__init__, "bias"):
+        mine.pop("bias")  # newer than the installed torch
+
+    assert list(mine) == list(want)
+    assert list(mine.values()) == list(want.values())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_arguments_are_those_of_the_twin(name):
+    name = name.removeprefix("optim.")
+    mine = arguments(getattr(optim, name).__init__)
+    want = arguments(getattr(torch.optim, name).__init__)
+
+    assert set(mine) == set(want)
+    assert {k: mine[k] for k in want} == want
+
+
+def drawn(name, count):
+    """Some examples of a twin."""
+    found = []
+    trial = Trial(
+        native(name), SPECS[name], "float32", Settings(examples=count), print, Coverage(), None
+    )
+    trial._given(lambda pair: found.append(pair[0]), shrinks=False)
+    return found
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_init_draws_what_the_twin_has(name):
+    for example in drawn(name, 12):
+        config = example.case(example.one(0)).config
+        state = build(name, config).init(np.random.default_rng(0))
+        want = {n[6:]: a[0] for n, a in example.arrays.items() if n.startswith("state ")}
+
+        assert list(state) == list(want)
+        for key, value in state.items():
+            assert value.shape == want[key].shape, key
+            assert value.dtype == want[key].dtype, key
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("Linear", {"in_features": 40, "out_features": 50}),
+        ("Bilinear", {"in1_features": 9, "in2_features": 8, "out_features": 30}),
+        ("Conv2d", {"in_channels": 6, "out_channels": 12, "kernel_size": 3, "groups": 2}),
+        ("Embedding", {"num_embeddings": 60, "embedding_dim": 40, "padding_idx": 3}),
+        ("LSTM", {"input_size": 20, "hidden_size": 24, "num_layers": 2, "proj_size": 5}),
+        ("BatchNorm2d", {"num_features": 4}),
+        ("LayerNorm", {"normalized_shape": (3, 4)}),
+    ],
+)
+def test_init_has_the_distribution_of_reset_parameters(name, config):
+    """Kolmogorov-Smirnov of two samples, at a level that no right initialiser reaches."""
+    from scipy.stats import ks_2samp
+
+    rng = np.random.default_rng(3)
+    torch.manual_seed(3)
+    ours = [build(name, config).init(rng) for _ in range(4)]
+    twin = [getattr(torch_nn, name)(**config).state_dict() for _ in range(4)]
+    for key in ours[0]:
+        mine = np.concatenate([s[key].ravel() for s in ours])
+        want = np.concatenate([s[key].numpy().ravel() for s in twin])
+        if np.unique(want).size <= 2:
+            assert set(np.unique(mine)) == set(np.unique(want)), key
+        else:
+            assert ks_2samp(mine, want).pvalue > 1e-6, key
+            assert np.abs(mine).max() <= np.abs(want).max() * 1.1, key
+
+
+@pytest.mark.parametrize("name", LAYERS + OPTIMIZERS)
+def test_docstring_says_what_a_porter_needs(name):
+    cls = getattr(optim if name.startswith("optim.") else nn, name.split(".")[-1])
+
+    assert "Twin: torch." in cls.__doc__
+    assert cls.__dataclass_params__.frozen
+    assert all(f.name != "state" for f in fields(cls))
+
+
+def test_a_whole_network_keeps_its_precision():
+    """float32 in, float32 everywhere: outputs, gradients and updates."""
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4), nn.GELU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(16, 5), nn.LayerNorm(5), nn.Dropout(0.25), nn.LogSoftmax(1),
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    state = network.init(rng)
+    x = rng.standard_normal((3, 1, 4, 4), dtype=np.float32)
+    forward = network(state, x, rng=rng)
+    grads = forward.vjp(rng.standard_normal(forward.y.shape, dtype=np.float32))
+    arrays = [forward.y, *grads.inputs, *grads.params.values()]
+
+    assert {a.dtype for a in arrays} == {np.dtype(np.float32)}
+    assert {forward.updates["1.running_var"].dtype} == {np.dtype(np.float32)}
