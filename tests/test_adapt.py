@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
 from torch import nn
 
 from npnet.contract import ConfigError
@@ -826,7 +827,9 @@ def test_masks_of_a_fused_dropout_come_from_the_case():
 def test_torch_itself_never_diverges_from_its_twin(name):
     package, _, cls = name.rpartition(".")
     twin = getattr(torch.optim if package else nn, cls)
-    report = run(candidate(name)(adapt.torch_function(twin)), examples=15)
+    # torch's own sparse gradient of a single index raises where there is a padding_idx
+    only = {"sparse": st.just(False)} if name == "Embedding" else {}
+    report = run(candidate(name, only=only)(adapt.torch_function(twin)), examples=15)
     found = [f for f in report.findings if f.verdict in DIVERGED | BROKEN]
     assert not found, found[0].message
 

@@ -588,10 +588,7 @@ def own_dropout(rate=None, scale=True):
 
 
 def test_a_dropout_with_masks_of_its_own_is_judged_by_them():
-    found = run(own_dropout(), examples=100, dtypes=("float64",)).findings
-
-    # masks of its own are no mistake; drawing from a generator of its own is one of repeatability
-    assert {f.verdict for f in found} <= {Verdict.CONTRACT}
+    assert run(own_dropout(), examples=200, dtypes=("float64",)).ok
 
 
 @pytest.mark.parametrize(

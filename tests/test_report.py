@@ -354,6 +354,11 @@ def test_other_findings_of_a_layer_are_mentioned() -> None:
     assert "also       gradient of bias ok · y CONTRACT in float32" in block
 
 
+def test_many_that_agree_are_counted() -> None:
+    block = str(text.failure(finding(agrees=tuple(f"q{i}" for i in range(30)))))
+    assert "q6 ok · 23 more ok" in " ".join(block.split())
+
+
 def test_success_is_a_table_and_a_sentence() -> None:
     shown = text.render(report(), Path("reports/run/index.html"))
     assert shown.startswith(

@@ -646,6 +646,8 @@ class _Optimizer(_Kind):
             return
         where = f"state.get({self.key!r}, {{}})" if self.key else "params"
         pick = f"{where}.get({self.param or self.names[0]!r})"
+        if self.key == "step":  # a count may have any dtype
+            pick = f"np.asarray({pick}).astype({self.f.dtype!r})"
         yield "params, state = steps(handed)"
         yield f"got = {pick}"
         if self.kept:

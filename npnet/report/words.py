@@ -38,6 +38,8 @@ _PROTOCOLS = {
     "history": "the calls that came before it",
 }
 
+_MOST_OK = 8
+
 
 def clean(text: Any, most: int = 1000) -> str:
     """A string from anywhere on one line, without control, bidirectional or lone characters."""
@@ -111,7 +113,10 @@ def also(finding: Finding, others: Sequence[Finding]) -> str | None:
     """What of the same layer agrees, and what else of it does not."""
     same = [f for f in others if f.layer == finding.layer and f.id != finding.id and f.quantity]
     broken = {f.quantity for f in same}
-    parts = [f"{clean(q, 80)} ok" for q in finding.agrees if q not in broken]
+    fine = [f"{clean(q, 80)} ok" for q in finding.agrees if q not in broken]
+    parts = fine if len(fine) <= _MOST_OK else fine[: _MOST_OK - 1]
+    if len(parts) < len(fine):  # an optimizer has a quantity per step and parameter
+        parts.append(f"{len(fine) - len(parts)} more ok")
     for f in same:
         dtype = f" in {f.dtype}" if f.dtype != finding.dtype else ""
         parts.append(f"{clean(f.quantity, 80)} {f.verdict}{dtype}")

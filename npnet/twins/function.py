@@ -167,7 +167,8 @@ def _built(f: type[nn.Module], config: Config) -> nn.Module:
     """The module of a configuration; `training` is a mode in torch and a field in npnet."""
     kwargs = {name: _argument(value) for name, value in config.items()}
     training, layers = kwargs.pop("training", True), kwargs.pop("layers", ())
-    return f(*layers, **kwargs).train(training)
+    built = f(*layers, **kwargs)
+    return built if training else built.eval()  # train() would reach the layers inside
 
 
 def _argument(value: Any) -> Any:

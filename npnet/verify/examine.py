@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from npnet.contract import Array
 from npnet.verify.ask import PROTOCOLS, Fault, Reply, ask
 from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example
@@ -79,13 +80,16 @@ class Examiner:
         for s in range(example.sets):
             protocol = protocols[s] if protocols else self._protocol(example, s)
             reply = ask(self.candidate.function, example, s, protocol, self.spec.optimizer, limit)
+            mask = None
+            if self.spec.reads_mask:  # masks of its own are no breach of the contract
+                reply.faults = [f for f in reply.faults if not f.chance]
+                mask = self._own_mask(example, s, reply, evidence)
             found = self._judge(answer, example, s, reply, protocol, evidence)
-            if self.spec.reads_mask and example.draws and any(f.quantity == "y" for f in found):
-                own = self._with_own_mask(example, s, reply, evidence)
-                if own is not None:
-                    reply.faults = [f for f in reply.faults if not f.chance]
-                    found = self._judge(own[0], own[1], 0, reply, protocol, evidence)
-                    found = [replace(f, set=s) for f in found]
+            if mask is not None and any(f.worst for f in found):
+                alone = replace(example.pick(s), masks=(mask,))
+                own = self.spec.answer(alone, self.precision, single=True)
+                found = self._judge(own, alone, 0, reply, protocol, evidence)
+                found = [replace(f, set=s) for f in found]
             failures += found
             if any(f.verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY) for f in found):
                 break
@@ -191,25 +195,26 @@ class Examiner:
 
     # ---- masks read off a candidate's own output -----------------------------------------------
 
-    def _with_own_mask(
+    def _own_mask(
         self, example: Example, s: int, reply: Reply, evidence: Evidence | None
-    ) -> tuple[Answer, Example] | None:
-        """The twin's answer under the candidate's own mask, whose rate is tested at the end."""
+    ) -> Array | None:
+        """The keep mask that a candidate's output shows; its rate is tested at the end."""
         y, dx = reply.quantities.get("y"), reply.quantities.get("gradient of input 0")
-        x = example.arrays["input 0"][s]
-        if not isinstance(y, np.ndarray) or not isinstance(dx, np.ndarray):
+        x, dy = example.arrays["input 0"][s, ...], example.arrays["dy"][s, ...]
+        if not isinstance(y, np.ndarray | np.generic) or not isinstance(
+            dx, np.ndarray | np.generic
+        ):
             return None
         if y.shape != x.shape or dx.shape != x.shape:
             return None
-        mask = np.where(x != 0, y != 0, dx != 0)
-        alone = replace(example.pick(s), masks=(mask,))
-        if evidence is not None:
+        mask = np.asarray(np.where(x != 0, y != 0, dx != 0))
+        if evidence is not None and example.config["training"]:
             drop = float(example.config["p"])
-            known = (x != 0) | (example.arrays["dy"][s] != 0)
-            evidence.mask_kept += float((mask & known).sum())
-            evidence.mask_expected += float(known.sum()) * (1 - drop)
-            evidence.mask_variance += float(known.sum()) * drop * (1 - drop)
-        return self.spec.answer(alone, self.precision, single=True), alone
+            known = float(((x != 0) | (dy != 0)).sum())
+            evidence.mask_kept += float(mask.sum())
+            evidence.mask_expected += known * (1 - drop)
+            evidence.mask_variance += known * drop * (1 - drop)
+        return mask
 
 
 def rate_failure(evidence: Evidence) -> Failure | None:
