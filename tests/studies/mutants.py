@@ -27,7 +27,7 @@ DTYPES = ("float64", "float32")
 def all_mutants() -> list[Mutant]:
     """The mutants of every family."""
     folder = Path(__file__).parents[1] / "mutants"
-    names = sorted(p.stem for p in folder.glob("*.py") if p.stem != "__init__")
+    names = sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
     return [m for name in names for m in import_module(f"tests.mutants.{name}").MUTANTS]
 
 

@@ -34,7 +34,7 @@ def alternatives() -> dict[str, type]:
     folder = Path(__file__).parents[1] / "alternatives"
     found: dict[str, type] = {}
     for path in sorted(folder.glob("*.py")):
-        if path.stem != "__init__":
+        if not path.stem.startswith("_"):
             found |= import_module(f"tests.alternatives.{path.stem}").ALTERNATIVES
     return found
 

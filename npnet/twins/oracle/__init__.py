@@ -47,11 +47,15 @@ class Masks(TorchDispatchMode):
 
 
 class Decomposed(TorchFunctionMode):
-    """Recurrent layers in elementary operations: vmap has no rule for the fused one."""
+    """Fused layers in parts, where vmap has no rule for the whole or one with other bounds."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch._C._VariableFunctions.lstm:
             return lstm_impl(*args)
+        if func is torch.layer_norm and args[2] is not None:
+            x, shape, weight, bias, eps = args[:5]
+            y = torch.layer_norm(x, shape, None, None, eps) * weight
+            return y if bias is None else y + bias
         return func(*args, **(kwargs or {}))
 
 
@@ -150,7 +154,7 @@ def _pass(
         return tuple(_flat(y)), owners.take((*owners.buffers, *mutates))
 
     if s is None:
-        with Decomposed() if owners.recurrent else nullcontext():
+        with Decomposed() if owners.fused else nullcontext():
             outputs, updates = torch.func.vmap(call)(made)
     elif not example.draws:
         outputs, updates = call(made)
@@ -199,7 +203,8 @@ class _Owners:
 
     def __init__(self, module: nn.Module) -> None:
         self._places: dict[str, tuple[dict[str, Any], str]] = {}
-        self.recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
+        self.fused = any(isinstance(m, nn.RNNBase | nn.LayerNorm) for m in module.modules())
+        self._recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
         self.buffers: list[str] = []
         self.trainable: set[str] = set()
         for path, part in module.named_modules():
@@ -218,7 +223,7 @@ class _Owners:
         for name, t in tensors.items():
             place, key = self._places[name]
             place[key] = t
-        for part in self.recurrent:  # which keep a list of their weights besides
+        for part in self._recurrent:  # which keep a list of their weights besides
             part._flat_weights = [getattr(part, name) for name in part._flat_weights_names]
 
     def take(self, names: Sequence[str]) -> dict[str, Tensor]:

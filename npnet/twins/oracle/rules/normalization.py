@@ -4,8 +4,9 @@
     dx = rstd·(g - mean(g) - xhat·mean(g·xhat)) with g = dy·w
     dw = sum(dy·xhat), db = sum(dy)
 
-The bound of c, with the error of a mean in it, is wide enough for Welford's variance. BatchNorm may
-be computed as x·(w·rstd) + (b - mean·w·rstd), too, as torch does on the CPU.
+The bound of c, with the error of a mean in it, is wide enough for Welford's variance. xhat may be
+computed as x·rstd - mean·rstd too, and BatchNorm as x·(w·rstd) + (b - mean·w·rstd), as torch does
+on the CPU.
 """
 
 from collections.abc import Sequence
@@ -13,14 +14,16 @@ from typing import Any
 
 import torch
 
-from npnet.twins.oracle.bounded import Bounded, Tensor, overwrite, parts, plus, rule, setting
+from npnet.twins.oracle.bounded import Bounded, Tensor, overwrite, parts, plus, rule, setting, watch
 from npnet.twins.oracle.rules.elementwise import add, div, mul, rsqrt, sub
 from npnet.twins.oracle.rules.optimizer import blend
 from npnet.twins.oracle.rules.reduction import length, mean, reshaped, sum_
 from npnet.twins.oracle.rules.view import copied
 
 
-def _input_gradient(g: Any, xhat: Any, rstd: Any, dims: Sequence[int]) -> Bounded:
+def _input_gradient(g: Any, x: Any, xhat: Any, rstd: Any, dims: Sequence[int]) -> Bounded:
+    if setting().watching:  # torch sums g·x before it divides by the deviation
+        watch((parts(g)[0] * parts(x)[0]).abs().sum(dims))
     projected = sub(sub(g, mean(g, dims, True)), mul(xhat, mean(mul(g, xhat), dims, True)))
     return mul(rstd, projected)
 
@@ -34,7 +37,7 @@ def layer_norm(
     m = mean(x, dims, True)
     centred = sub(x, m)
     rstd = rsqrt(add(mean(mul(centred, centred), dims, True), eps))
-    y = mul(centred, rstd)
+    y = mul(_with_term(centred, parts(m)[0], 3.0), rstd)
     if weight is not None:
         y = mul(y, weight)
     if bias is not None:
@@ -56,11 +59,11 @@ def layer_norm_backward(
     """The gradients of input, weight and bias."""
     inner = list(range(-len(shape), 0))
     outer = list(range(x.dim() - len(shape)))
-    xhat = mul(sub(x, mean_), rstd)
+    xhat = mul(_with_term(sub(x, mean_), parts(mean_)[0], 3.0), rstd)
     dx = dweight = dbias = None
     if output_mask[0]:
         g = dy if weight is None else mul(dy, weight)
-        dx = _input_gradient(g, xhat, rstd, inner)
+        dx = _input_gradient(g, x, xhat, rstd, inner)
     if output_mask[1]:
         product = mul(dy, xhat)
         dweight = sum_(product, outer) if outer else product
@@ -149,7 +152,7 @@ def batch_norm_backward(
     if output_mask[0]:
         one = weight is None or _is_all(1.0, weight)
         g = dy if one else mul(dy, reshaped(weight, shape))
-        dx = _input_gradient(g, xhat, rstd, dims) if training else mul(g, rstd)
+        dx = _input_gradient(g, x, xhat, rstd, dims) if training else mul(g, rstd)
     if output_mask[1]:
         dweight = sum_(mul(dy, xhat), dims)
     if output_mask[2]:

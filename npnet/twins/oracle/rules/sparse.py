@@ -18,6 +18,7 @@ from npnet.twins.oracle.bounded import (
     plus,
     rule,
     setting,
+    watch,
 )
 from npnet.twins.oracle.rules.elementwise import mul
 from npnet.twins.oracle.rules.reduction import sum_
@@ -121,10 +122,18 @@ def _norm(rows: Bounded, p: float) -> Bounded:
         return Bounded(value.abs().amax(-1, True), largest)
     if p == 1:
         return sum_(Bounded(value.abs(), error), [-1], True)
-    norm = value.abs().pow(p).sum(-1, True).pow(1.0 / p)
+    powers = value.abs().pow(p)
+    total = powers.sum(-1, True)
+    norm = total.pow(1.0 / p)
+    precision = setting().precision
+    if setting().watching:
+        watch(powers if error is None else (value.abs() + error).pow(p))
+        watch(total)
     # relative errors: 1/p of those of the powers, which are p + 4 roundings and n - 1 of the sum
-    u = setting().precision.u
-    bound = norm * ((p + 8.0 + value.shape[-1] / p) * u)
+    bound = norm * ((p + 8.0 + value.shape[-1] / p) * precision.u)
+    # and what the powers lose to underflow, through the slope of the root
+    lost = value.shape[-1] * precision.eta
+    bound += (lost / (p * norm.pow(p - 1.0))).clamp_max(lost ** (1.0 / p))
     if error is not None:
         bound += error.pow(p).sum(-1, True).pow(1.0 / p) if p >= 1 else torch.inf
     return finished(norm, bound)
