@@ -12,8 +12,6 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +28,8 @@ except ModuleNotFoundError:
 
 if TYPE_CHECKING:
     from npnet.report.files import Writer
-    from npnet.verify.engine import Event
     from npnet.verify.finding import Report
+    from npnet.verify.settings import Event
     from npnet.verify.store import Stored
 
 FORMATS = ("text", "html")
@@ -305,7 +303,7 @@ def verify(
         kept = writer.index if "html" in format else directory / "results.jsonl"
         screen = Screen(kept, click.echo, quiet=quiet, verbose=verbose)
         shown = screen if "text" in format else None
-        with screen, _interruptible() as interrupted:
+        with screen, _Interruption() as interruption:
             report = run(
                 list(targets) or None,
                 examples=examples,
@@ -314,24 +312,29 @@ def verify(
                 seed=seed,
                 fail_fast=fail_fast,
                 time_budget=time_budget,
-                on_event=_Listener(writer, shown),
+                on_event=_Listener(writer, shown, interruption),
             )
         report = writer.complete(report)
         if shown is not None:
             shown.end(report)
-    ctx.exit(_exit_code(report, bool(interrupted)))
+    ctx.exit(_exit_code(report, interruption.stopped))
 
 
 class _Listener:
     """Passes the events of a run on: to the files first, then to the screen."""
 
-    def __init__(self, writer: "Writer", screen: Any) -> None:
-        self._writer, self._screen = writer, screen
+    def __init__(self, writer: "Writer", screen: Any, interruption: "_Interruption") -> None:
+        self._writer, self._screen, self._interruption = writer, screen, interruption
 
     def __call__(self, event: "Event") -> None:
+        self._interruption.running = True
         self._writer(event)
-        if self._screen is None:
-            return
+        if self._screen is not None:
+            self._show(event)
+        if event["event"] == "example":
+            self._interruption.check()
+
+    def _show(self, event: "Event") -> None:
         match event["event"]:
             case "run":
                 from npnet.verify.environment import environment
@@ -346,31 +349,48 @@ class _Listener:
                 self._screen.finding(self._writer.findings[-1], self._writer.findings)
 
 
+class _Interruption:
+    """Ctrl-C, or being told to end: the run stops at the next example, at once when told twice.
+
+    Once a run has begun, the first signal is only noted. Raised from the handler, KeyboardInterrupt
+    is lost where it meets a garbage collection (Hypothesis has a callback there, and exceptions in
+    one are ignored), or it cuts a file in two.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.running = False
+        self.stopped = False  # whether anything was left out
+        self._before: dict[int, Any] = {}
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a signal has come."""
+        if self.received:
+            self.stopped = True
+            raise KeyboardInterrupt
+
+    def _stop(self, number: int, frame: Any) -> None:
+        self.received += 1
+        if self.received > 1 or not self.running:
+            raise KeyboardInterrupt
+        os.write(2, b"\nnpnet: stopping after this example (once more: at once)\n")
+
+    def __enter__(self) -> "_Interruption":
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._stop)
+        except ValueError:  # not in the main thread: the caller's handlers stay
+            self._before.clear()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
 def _exit_code(report: "Report", interrupted: bool) -> int:
     code = report.exit_code
     return INTERRUPTED if interrupted and code in (0, 4) else code
-
-
-@contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Ctrl-C, or being told to end, raises KeyboardInterrupt; yields the signals received."""
-    received: list[int] = []
-
-    def stop(number: int, frame: Any) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    try:
-        before = [signal.signal(n, stop) for n in numbers]
-    except ValueError:  # not in the main thread: the caller's handlers stay
-        yield received
-        return
-    try:
-        yield received
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _prepare() -> None:

@@ -476,14 +476,18 @@ sys.exit(f"loaded {heavy}" if heavy else 0)
     assert done.returncode == 0, err
 
 
-def interrupt(number: int, event: str, *arguments: str) -> "tuple[int, str, list[str]]":
+def interrupt(
+    number: int, event: str, *arguments: str, after: float = 0.0
+) -> "tuple[int, str, list[str]]":
     """Send a signal once an event is in results.jsonl; the exit code, the output, the events."""
     done = process("verify", *arguments, "--examples", "100", "--report-dir", "out")
     path = Path("out/results.jsonl")
     _wait(lambda: path.exists() and f'"event": "{event}"' in path.read_text(), done)
-    time.sleep(0.2)
+    time.sleep(after)
     done.send_signal(number)
-    out, _ = done.communicate(timeout=30)
+    out, err = done.communicate(timeout=30)
+    assert "Traceback" not in err
+    assert "ignored" not in err
     return done.returncode, out, [e["event"] for e in jsonl.read(path)]
 
 
@@ -504,11 +508,29 @@ def test_ctrl_c_leaves_what_was_found(place: Path) -> None:
     assert "wrong" in Path("out/index.html").read_text()
 
 
-def test_130_where_ctrl_c_comes_before_anything_was_found(place: Path) -> None:
-    code, out, events = interrupt(signal.SIGINT, "run", "mylayers.py::slow")
-    assert code == cli.INTERRUPTED, out
+@pytest.mark.parametrize(
+    ("number", "after"), [(signal.SIGINT, 0.0), (signal.SIGINT, 0.8), (signal.SIGTERM, 0.3)]
+)
+def test_130_where_ctrl_c_comes_before_anything_was_found(
+    place: Path, number: int, after: float
+) -> None:
+    # at 0.0 it meets a garbage collection, where a KeyboardInterrupt would be swallowed
+    code, out, events = interrupt(number, "run", "mylayers.py::slow", after=after)
     assert events == ["run", "end"]
+    assert code == cli.INTERRUPTED, out
     assert Path("out/index.html").is_file()
+
+
+def test_a_signal_that_comes_twice_stops_at_once() -> None:
+    with cli._Interruption() as interruption:
+        with pytest.raises(KeyboardInterrupt):  # before the run there is nothing to finish
+            signal.raise_signal(signal.SIGINT)
+        interruption.received, interruption.running = 0, True
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interruption.check()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_killed_run_leaves_a_valid_file(place: Path) -> None:

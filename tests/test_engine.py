@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 
 from npnet.contract import ConfigError, Forward, Grads
 from npnet.verify import Case, Verdict, candidate, run
-from npnet.verify.engine import Coverage, Settings, Trial, run_all
+from npnet.verify.coverage import Coverage
+from npnet.verify.engine import run_all
 from npnet.verify.examine import Examiner
 from npnet.verify.finding import Diverged
 from npnet.verify.precision import PRECISIONS
+from npnet.verify.settings import Settings
 from npnet.verify.spec import Answer, Expected
 from npnet.verify.targets import specs
+from npnet.verify.trial import Trial
 
 
 def right(case: Case) -> Forward:

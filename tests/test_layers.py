@@ -12,9 +12,11 @@ from npnet import nn, optim
 from npnet.twins import SPECS
 from npnet.twins.spec import accepts
 from npnet.verify import run
-from npnet.verify.engine import Coverage, Settings, Trial
+from npnet.verify.coverage import Coverage
 from npnet.verify.finding import Verdict
+from npnet.verify.settings import Settings
 from npnet.verify.targets import build, native
+from npnet.verify.trial import Trial
 
 LAYERS = [name for name in SPECS if not name.startswith("optim.")]
 OPTIMIZERS = [name for name in SPECS if name.startswith("optim.")]

@@ -246,7 +246,7 @@ def _edit(folder: Path, **changes: Any) -> None:
         (lambda d: _edit(d, case={"config": {"mapping": [["a b", 1]]}}), "'a b' is not a name"),
         (lambda d: _edit(d, case={"config": {"pickle": "x"}}), "is no stored value"),
         (lambda d: _edit(d, case={"sets": 3}), "must hold 3 value sets"),
-        (lambda d: _edit(d, case={"arrays": ["nothing"]}), "'nothing' is missing"),
+        (lambda d: _edit(d, case={"arrays": {"dy": "nothing"}}), "'nothing' is missing"),
         (lambda d: (d / "arrays.npz").unlink(), "arrays.npz is missing"),
         (lambda d: (d / "arrays.npz").write_bytes(b"PK\x03\x04"), "arrays.npz cannot be read"),
         (

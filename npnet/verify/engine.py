@@ -1,82 +1,23 @@
-"""The run: ask many questions, confirm and shrink what diverges, say what was not verified."""
+"""The run: every candidate in every dtype, told as it happens, and what was not verified."""
 
-import contextlib
-import hashlib
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations
+from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import seed as with_seed
-
-from npnet.contract import Array, ConfigError
 from npnet.verify.candidate import Candidate
-from npnet.verify.case import Example
-from npnet.verify.draw import Pick
-from npnet.verify.examine import (
-    ENOUGH,
-    Evidence,
-    Examiner,
-    confirm,
-    rate_failure,
-)
+from npnet.verify.coverage import Coverage
 from npnet.verify.finding import (
     BROKEN,
     DIVERGED,
-    Comparison,
-    Diverged,
     Finding,
     LayerResult,
     Outcome,
     Report,
     Verdict,
 )
-from npnet.verify.judge import Failure, overflows
-from npnet.verify.precision import PRECISIONS
-from npnet.verify.shrink import shrink
-from npnet.verify.spec import Spec, examples
+from npnet.verify.settings import SECTIONS, SETS, Settings, Tell
 from npnet.verify.targets import resolve, specs
-
-Event = Mapping[str, Any]
-
-SECTIONS = ("forward", "grad", "state", "contract")
-SETS = 4  # value sets per example
-_SHRINK_SECONDS = 2.0  # per finding, once for the structure and once for the arrays
-_MOST_FINDINGS = 8  # per candidate and dtype, each shrunk by itself
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run is asked to do."""
-
-    examples: int = 200
-    dtypes: tuple[str, ...] = ("float64", "float32")
-    only: tuple[str, ...] = SECTIONS
-    seed: int = 0
-    sets: int = SETS
-    fail_fast: bool = False
-    time_budget: float | None = None  # seconds for the whole run
-
-    def __post_init__(self) -> None:
-        for dtype in self.dtypes:
-            if dtype not in ("float64", "float32", "float16"):
-                raise ConfigError(f"dtype must be float64, float32 or float16, but is {dtype!r}.")
-        for section in self.only:
-            if section not in SECTIONS:
-                raise ConfigError(f"only takes {', '.join(SECTIONS)}, but got {section!r}.")
-        if self.examples < 1:
-            raise ConfigError(f"examples must be at least 1, but is {self.examples}.")
-
-    def wants(self, quantity: str) -> bool:
-        """Whether a quantity belongs to the sections asked for."""
-        if quantity.startswith("gradient"):
-            return "grad" in self.only
-        if quantity.startswith(("next ", "state ")):
-            return "state" in self.only
-        return "forward" in self.only
+from npnet.verify.trial import Trial
 
 
 def run(
@@ -89,7 +30,7 @@ def run(
     sets: int = SETS,
     fail_fast: bool = False,
     time_budget: float | None = None,
-    on_event: Callable[[Event], None] | None = None,
+    on_event: Tell | None = None,
 ) -> Report:
     """Hold candidates against their torch twins.
 
@@ -115,7 +56,7 @@ def run_all(
     candidates: Sequence[Candidate],
     asked: Settings,
     *,
-    on_event: Callable[[Event], None] | None = None,
+    on_event: Tell | None = None,
     broken: Sequence[Finding] = (),
 ) -> Report:
     """Hold these candidates against their twins; `broken` are those that could not be loaded."""
@@ -155,7 +96,7 @@ def run_all(
 def _verify(
     c: Candidate,
     asked: Settings,
-    tell: Callable[[Event], None],
+    tell: Tell,
     stop: float | None,
     not_verified: list[str],
 ) -> tuple[LayerResult, list[Finding]]:
@@ -188,356 +129,3 @@ def _inherited(finding: Finding, before: Sequence[Finding]) -> bool:
     numbers = {Verdict.WRONG, Verdict.UNSTABLE, Verdict.NONFINITE}
     alike = numbers if finding.verdict in numbers else {finding.verdict}
     return any(f.quantity == finding.quantity and f.verdict in alike for f in before)
-
-
-@dataclass
-class Coverage:
-    """Which values of the options, and which pairs of values, have been asked."""
-
-    universe: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    seen: set[tuple[str, str]] = field(default_factory=set)
-    pairs: set[tuple[tuple[str, str], tuple[str, str]]] = field(default_factory=set)
-    refused: set[tuple[tuple[str, str], tuple[str, str]]] = field(default_factory=set)
-    names: set[str] = field(default_factory=set)
-
-    def add(self, pick: Pick) -> None:
-        """Count one drawn structure."""
-        self.universe.update(pick.universe)
-        self.names |= pick.choices.keys()
-        drawn = [(name, str(pick.choices[name])) for name in sorted(pick.universe)]
-        self.seen.update(drawn)
-        self.pairs.update(combinations(drawn, 2))
-        for a, b in pick.refused:
-            self.refused.add((a, b) if a[0] < b[0] else (b, a))
-
-    def count(self) -> tuple[int, int, list[str]]:
-        """Values and pairs covered, of how many, and what was not, in words."""
-        options = {
-            name: list(dict.fromkeys(map(str, values))) for name, values in self.universe.items()
-        }
-        values = [(name, v) for name in sorted(options) for v in options[name]]
-        pairs = [(a, b) for a, b in combinations(values, 2) if a[0] != b[0]]
-        pairs = [pair for pair in pairs if pair not in self.refused]
-        missing = [f"{n}={v}" for n, v in values if (n, v) not in self.seen]
-        missing += [
-            f"{a[0]}={a[1]} with {b[0]}={b[1]}"
-            for a, b in pairs
-            if (a, b) not in self.pairs and a in self.seen and b in self.seen
-        ]
-        total = len(values) + len(pairs)
-        covered = len(set(values) & self.seen) + len(set(pairs) & self.pairs)
-        return covered, total, missing
-
-
-def divergence(quantity: str, verdict: Verdict) -> type[Diverged]:
-    """The exception class of one broken quantity: Hypothesis shrinks each class by itself."""
-    key = (quantity, verdict)
-    if key not in _classes:
-        _classes[key] = type(f"{verdict.title()}: {quantity}", (Diverged,), {})
-    return _classes[key]
-
-
-_classes: dict[tuple[str, Verdict], type[Diverged]] = {}
-
-
-@dataclass
-class _Broken:
-    """What is known of one broken quantity during a run."""
-
-    failure: Failure
-    example: Example
-    first: int
-    count: int = 0
-    probe: Comparison | None = None
-
-
-class Trial:
-    """One candidate in one dtype: a pass over all examples, then a search for small cases."""
-
-    def __init__(
-        self,
-        c: Candidate,
-        spec: Spec,
-        dtype: str,
-        asked: Settings,
-        tell: Callable[[Event], None],
-        coverage: Coverage,
-        stop: float | None,
-    ) -> None:
-        self.candidate, self.spec, self.dtype, self.settings = c, spec, dtype, asked
-        self.tell, self.coverage, self.stop = tell, coverage, stop
-        self.examine = Examiner(
-            c, spec, PRECISIONS[dtype], lambda q: asked.wants(q) and q not in c.without
-        )
-        self.evidence = Evidence()
-        self.broken: dict[tuple[str, Verdict], _Broken] = {}
-        self.counts: Counter[str] = Counter()
-        self.asked = 0
-        self.out_of_time = False
-        self.hopeless = False  # hangs and the like: no use in asking on
-        self.until_first = False
-
-    def first(self) -> tuple[int, Failure] | None:
-        """The number of examples until the first divergence, and that divergence; None without."""
-        self.until_first = True
-        self._given(self._ask, shrinks=False)
-        found = next(iter(self.broken.values()), None)
-        return None if found is None else (found.first, found.failure)
-
-    def run(self) -> tuple[Outcome, list[Finding]]:
-        """Ask every example; return the outcome and the findings, shrunk."""
-        started = time.monotonic()
-        self._given(self._ask, shrinks=False)
-        unknown = self.candidate.only.keys() - self.coverage.names
-        if unknown:
-            raise ConfigError(
-                f"{self.candidate.name} narrows {sorted(unknown)} with only=, but {self.spec.name} "
-                f"draws {sorted(self.coverage.names)}."
-            )
-        rate = rate_failure(self.evidence)
-        findings = [self._finding(key) for key in list(self.broken)[:_MOST_FINDINGS]]
-        if rate is not None:
-            findings.append(self._bare(rate))
-        findings += self._insufficient(findings)
-        e = self.evidence
-        verdict = findings[0].verdict if findings else Verdict.PASS
-        seconds = time.monotonic() - started
-        return (
-            Outcome(
-                verdict,
-                self.asked,
-                seconds,
-                dict(e.ratios),
-                dict(e.informative),
-                dict(e.canaries),
-                e.judged,
-                e.not_judged,
-                tuple(sorted(e.fallbacks)),
-            ),
-            findings,
-        )
-
-    def _given(self, function: Callable[[Any], None], shrinks: bool) -> None:
-        """Run a function on drawn examples, the same ones every time."""
-        phases = [Phase.generate, Phase.shrink] if shrinks else [Phase.generate]
-        strategy = examples(self.spec, self.candidate.only, self.dtype, self.settings.sets)
-        test = settings(
-            max_examples=self.settings.examples,
-            phases=phases,
-            database=None,
-            deadline=None,
-            derandomize=False,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-        )(with_seed(self.settings.seed)(given(strategy)(function)))
-        test()
-
-    # ---- the pass over all examples ------------------------------------------------------------
-
-    def _ask(self, drawn: tuple[Example, Pick]) -> None:
-        if self.hopeless or self.out_of_time or (self.until_first and self.broken):
-            return
-        if self.stop is not None and time.monotonic() > self.stop:
-            self.out_of_time = True
-            return
-        example, pick = drawn
-        if self.spec.known_bad(example.config) is not None:
-            return
-        self.asked += 1
-        self.coverage.add(pick)
-        self.tell({"event": "example", "layer": self.candidate.name, "dtype": self.dtype})
-        failures = self._sections(self.examine(example, self.evidence))
-        for quantity in {f.quantity for f in failures}:
-            self.counts[quantity] += 1
-        for failure in failures:
-            self._note(example, failure)
-
-    def _sections(self, failures: Sequence[Failure]) -> list[Failure]:
-        if "contract" in self.settings.only:
-            return list(failures)
-        return [f for f in failures if f.verdict is not Verdict.CONTRACT]
-
-    def _note(self, example: Example, failure: Failure) -> None:
-        """Confirm a failure of a new kind; count one that is known and keep its fullest picture."""
-        if self.spec.optimizer and self.broken:
-            return  # what comes after the first divergence only inherits it
-        for (quantity, verdict), known in self.broken.items():
-            if quantity != failure.quantity:
-                continue
-            known.count += 1
-            known.probe = _fuller(known.probe, failure.comparison)
-            if not (verdict is Verdict.NONFINITE and failure.verdict is Verdict.WRONG):
-                return
-            del self.broken[quantity, verdict]  # a wrong number says more than a nan
-            break
-        if failure.verdict in BROKEN | {Verdict.ORACLE_DISAGREES}:
-            confirmed: Failure | None = failure
-        else:
-            confirmed = self._confirmed(example, failure)
-        if confirmed is None:
-            return
-        self.hopeless = confirmed.verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY)
-        key = (confirmed.quantity, confirmed.verdict)
-        alone = example.pick(failure.set) if confirmed.verdict not in UNSHRINKABLE else example
-        self.broken[key] = _Broken(confirmed, alone, self.asked, 1, failure.comparison)
-
-    def _confirmed(self, example: Example, failure: Failure) -> Failure | None:
-        """The failure, settled; None where an intermediate overflows, so that nothing is judged."""
-        if failure.worst is not None:
-            alone = self.spec.answer(example.pick(failure.set), self.examine.precision, single=True)
-            if overflows(alone.largest, self.examine.precision):
-                self.evidence.not_judged += 1
-                return None
-        return confirm(self.examine, example, failure)
-
-    # ---- small cases -----------------------------------------------------------------------------
-
-    def _finding(self, key: tuple[str, Verdict]) -> Finding:
-        known = self.broken[key]
-        if key[1] in UNSHRINKABLE or known.failure.protocol == "history":
-            return self._bare(known.failure, known)
-        found = _Smallest(self, key, known)
-        example, failure = found.search()
-        return self._bare(failure, known, example)
-
-    def _bare(
-        self, failure: Failure, known: _Broken | None = None, example: Example | None = None
-    ) -> Finding:
-        quantities = [q for q in self.evidence.judged_quantities() if self.counts[q] == 0]
-        c = self.candidate
-        return Finding(
-            id=_identity(c.name, failure.quantity, self.dtype, example),
-            layer=c.name,
-            twin=c.twin,
-            quantity=failure.quantity,
-            verdict=failure.verdict,
-            dtype=self.dtype,
-            device="cpu",
-            message=failure.message,
-            protocol=failure.protocol,
-            case=example or (known.example if known else None),
-            smallest=failure.comparison,
-            probe=known.probe if known else None,
-            worst=failure.worst,
-            wrong=failure.wrong,
-            size=failure.size,
-            failed=self.counts[failure.quantity],
-            asked=self.asked,
-            first=known.first if known else 0,
-            agrees=tuple(quantities),
-            source=c.source(failure.quantity),
-            traceback=failure.traceback,
-            target=c.target,
-        )
-
-    def _insufficient(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Quantities of which too little was seen: never a PASS."""
-        e = self.evidence
-        if findings or self.out_of_time:
-            return []
-        needed = min(ENOUGH, max(1, self.asked // 4))
-        thin = sorted(q for q, n in e.informative.items() if n < needed)
-        dead = sorted(q for q, caught in e.canaries.items() if not caught)
-        if not e.judged:
-            text = "nothing was judged: " + (
-                "every example drawn is one where torch itself is wrong"
-                if not self.asked
-                else f"no quantity belongs to the sections {', '.join(self.settings.only)}"
-            )
-        elif dead:
-            text = f"a planted mistake was not noticed in {', '.join(dead)}"
-        elif thin:
-            counts = ", ".join(f"{q} ({e.informative[q]} of {needed})" for q in thin)
-            text = f"too few informative examples of {counts}; ask for more examples"
-        else:
-            return []
-        quantity = (dead or thin or ["y"])[0]
-        return [self._bare(Failure(quantity, Verdict.INSUFFICIENT, text))]
-
-
-UNSHRINKABLE = frozenset(
-    {Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY, Verdict.ORACLE_DISAGREES, Verdict.INSUFFICIENT}
-)
-
-
-class _Smallest:
-    """The search for the smallest case of one broken quantity: structure first, then arrays."""
-
-    def __init__(self, trial: Trial, key: tuple[str, Verdict], known: _Broken) -> None:
-        self.trial, self.key = trial, key
-        self.best = (known.example, known.failure)
-        self.stop = time.monotonic() + _SHRINK_SECONDS
-
-    def search(self) -> tuple[Example, Failure]:
-        """The smallest example (one value set) that fails in the same way, and how it fails."""
-        # raised is the divergence itself, or Hypothesis' complaint about a candidate that is not
-        # repeatable; what counts is the smallest example that failed
-        with contextlib.suppress(Exception):
-            self.trial._given(self._structure, shrinks=True)
-        return self._arrays()
-
-    def _structure(self, drawn: tuple[Example, Pick]) -> None:
-        if time.monotonic() > self.stop:
-            return
-        example, _ = drawn
-        if self.trial.spec.known_bad(example.config) is not None:
-            return
-        for failure in self.trial.examine(example):
-            if failure.quantity != self.key[0]:
-                continue
-            alone = example.pick(failure.set)
-            settled = self._fails(alone, failure.protocol)
-            if settled is not None:
-                self.best = (alone, settled)
-                raise divergence(*self.key)(settled.message)
-
-    def _arrays(self) -> tuple[Example, Failure]:
-        example, failure = self.best
-        template = example.one(0)
-
-        def fails(arrays: Mapping[str, Array]) -> bool:
-            smaller = example.replaced(arrays)
-            settled = self._fails(smaller, failure.protocol)
-            if settled is None:
-                return False
-            self.best = (smaller, settled)
-            return True
-
-        shrink(template, fails, _SHRINK_SECONDS)
-        return self.best
-
-    def _fails(self, alone: Example, protocol: str) -> Failure | None:
-        """The failure of the same quantity with the same verdict, or None."""
-        found = self.trial.examine(alone, protocols=(protocol,))
-        for failure in found:
-            if failure.quantity != self.key[0]:
-                continue
-            if failure.verdict == self.key[1]:
-                settled = failure
-            else:
-                settled = confirm(self.trial.examine, alone, failure)
-            if failure.verdict is Verdict.WRONG and self.trial.dtype != "float64":
-                settled = confirm(self.trial.examine, alone, failure)
-            return settled if settled.verdict == self.key[1] else None
-        return None
-
-
-def _fuller(a: Comparison | None, b: Comparison | None) -> Comparison | None:
-    """The comparison with more elements, up to a size that can be drawn."""
-    if a is None or b is None:
-        return a or b
-    return b if a.want.size < b.want.size <= 50_000 else a
-
-
-def _identity(layer: str, quantity: str, dtype: str, example: Example | None) -> str:
-    """A name for a finding that is the same in every run that finds the same."""
-    digest = hashlib.sha256(f"{layer} {quantity} {dtype}".encode())
-    if example is not None:
-        digest.update(repr(sorted(example.config.items(), key=lambda kv: kv[0])).encode())
-        for name, a in example.arrays.items():
-            digest.update(name.encode() + a.tobytes())
-    words = quantity.replace("gradient of ", "").replace(":", "").split()
-    slug = "-".join([layer.replace(".", "-").lower(), *words])
-    slug = "".join(ch if ch.isalnum() or ch in "-_." else "_" for ch in slug)
-    return f"{slug[:60]}-{digest.hexdigest()[:6]}"

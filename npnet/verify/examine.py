@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from npnet.contract import Array
-from npnet.verify.ask import PROTOCOLS, Fault, Reply, ask
+from npnet.verify.ask import PROTOCOLS, ask
 from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example
+from npnet.verify.fault import Fault, Reply
 from npnet.verify.finding import Verdict
 from npnet.verify.judge import (
     Failure,
@@ -118,8 +119,6 @@ class Examiner:
         failures = [_of_fault(f, s, protocol) for f in reply.faults]
         if not reply.complete and not reply.quantities:
             return failures
-        exact = self.spec.exact and example.themes[s] == "integers"
-        norm = self.candidate.bound == "normwise"
         if overflows(answer.largest, self.precision):
             return failures
         failures += self._unasked_updates(answer, example, s, reply)
@@ -136,7 +135,7 @@ class Examiner:
                 got, present = example.arrays[f"state {quantity[5:]}"][s], True
             if not present and protocol == "split" and quantity.startswith("next "):
                 continue
-            failure = self._judge_one(quantity, got, expected, s, exact, norm, evidence)
+            failure = self._judge_one(quantity, got, expected, example, s, evidence)
             if failure is not None:
                 failures.append(replace(failure, protocol=protocol))
                 if self.spec.optimizer:
@@ -164,9 +163,8 @@ class Examiner:
         quantity: str,
         got: Any,
         expected: Expected,
+        example: Example,
         s: int,
-        exact: bool,
-        norm: bool,
         evidence: Evidence | None,
     ) -> Failure | None:
         fault = attribute_fault(quantity, got, expected, s)
@@ -174,6 +172,8 @@ class Examiner:
             return Failure(quantity, Verdict.CONTRACT, fault, set=s)
         if got is None:
             return None
+        exact = self.spec.exact and example.themes[s] == "integers"
+        norm = self.candidate.bound == "normwise"
         allowed = allowance(expected, s, self.precision, exact=exact, norm=norm)
         failure = value_fault(quantity, got, expected, s, allowed)
         if evidence is None or failure is not None:
@@ -184,7 +184,10 @@ class Examiner:
             error = None if expected.error is None else expected.error[s]
             if not exact and not norm:
                 r = ratio(np.asarray(got), expected.value[s], error)
-                evidence.ratios[quantity] = max(evidence.ratios.get(quantity, 0.0), r)
+                more = r > evidence.ratios.get(quantity, -1.0)
+                # a large one may come of an overflow, which only a pass of its own shows
+                if more and (r <= 1 or not self.overflows(example, s)):
+                    evidence.ratios[quantity] = r
             if evidence.informative.get(quantity, 0) < ENOUGH:
                 evidence.informative.setdefault(quantity, 0)
                 evidence.informative[quantity] += informative(expected, s, allowed, self.precision)
@@ -192,6 +195,11 @@ class Examiner:
                 planted = value_fault(quantity, canary(expected, s), expected, s, allowed)
                 evidence.canaries[quantity] = planted is not None
         return None
+
+    def overflows(self, example: Example, s: int) -> bool:
+        """Whether an intermediate of value set `s` comes near the largest number of the format."""
+        alone = self.spec.answer(example.pick(s), self.precision, single=True)
+        return overflows(alone.largest, self.precision)
 
     # ---- masks read off a candidate's own output -----------------------------------------------
 

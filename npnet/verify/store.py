@@ -9,6 +9,7 @@ pickled: a stored failure is data, and may come from a stranger.
 
 import json
 import math
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -140,7 +141,8 @@ def save(finding: Finding, folder: Path) -> None:
     document["source"] = _as_list(finding.source)
     document["worst"] = _as_list(finding.worst)
     document["case"] = None if finding.case is None else _example_document(finding.case)
-    arrays = dict(finding.case.arrays) if finding.case else {}
+    own = finding.case.arrays if finding.case else {}
+    arrays = {_key(name, i): a for i, (name, a) in enumerate(own.items())}
     arrays |= {f"mask {i}": m for i, m in enumerate((finding.case and finding.case.masks) or ())}
     for which in ("smallest", "probe"):
         comparison = getattr(finding, which)
@@ -188,6 +190,12 @@ def _versions() -> dict[str, str | None]:
     return {name: facts.get(name) for name in _VERSIONS}
 
 
+def _key(name: str, i: int) -> str:
+    """The name of an array in arrays.npz: its own, unless a zip file would change it."""
+    plain = re.fullmatch(r"[A-Za-z0-9_. -]+", name) and not name.endswith(".npy")
+    return name if plain else f"array {i}"
+
+
 def _as_list(record: Source | Worst | None) -> list[Any] | None:
     return None if record is None else [encode(getattr(record, f.name)) for f in fields(record)]
 
@@ -196,7 +204,7 @@ def _example_document(example: Example) -> dict[str, Any]:
     return {
         "spec": example.spec,
         "config": encode(dict(example.config)),
-        "arrays": list(example.arrays),
+        "arrays": {name: _key(name, i) for i, name in enumerate(example.arrays)},
         "sets": example.sets,
         "themes": list(example.themes),
         "seed": example.seed,
@@ -256,7 +264,7 @@ def _finding(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Findin
 
 def _example(d: Mapping[str, Any], arrays: Mapping[str, Array]) -> Example:
     sets, count = d["sets"], d["masks"]
-    own = {name: arrays[name] for name in d["arrays"]}
+    own = {name: arrays[key] for name, key in d["arrays"].items()}
     for name, a in own.items():
         if a.ndim == 0 or a.shape[0] != sets:
             raise ValueError(f"{name} must hold {sets} value sets, but has shape {a.shape}")

@@ -31,7 +31,7 @@ _BOTH = [
     (
         "corrects in float64",
         {_ROOT: _ROOT.replace("(1 - b2**t) ** 0.5", "np.sqrt(1 - b2**t)")},
-        _FIRST,
+        "forward",  # the second step refuses the dtype that the first left
     ),
     ("steps by g, not by m", {_RETURN: _RETURN.replace("(m /", "(g /")}, _FIRST),
     ("climbs", {_RETURN: _RETURN.replace("p - ", "p + ")}, _FIRST),
@@ -54,16 +54,16 @@ _BOTH = [
         {_MAX: 'np.maximum(kept.get("max_exp_avg_sq", 0), v / (1 - b2**t))'},
         _FIRST,
     ),
-    (
-        "updates the parameters in place",
-        {_RETURN: "p -= step_size * (m / denominator)\n        return p, now"},
-        "param p0",
-    ),
 ]
 
 _DECAYED = "if self.decoupled_weight_decay:"
 
 _ADAM = [
+    (
+        "updates the parameters in place",
+        {_RETURN: "p -= step_size * (m / denominator)\n        return p, now"},
+        "param p0",
+    ),
     ("takes decoupled_weight_decay for granted", {_DECAYED: "if True:"}, _FIRST),
     ("ignores decoupled_weight_decay", {_DECAYED: "if False:"}, _FIRST),
     ("ignores weight_decay", {"elif self.weight_decay:": "elif False:"}, _FIRST),
@@ -99,9 +99,9 @@ _ADAMW = [
         _FIRST,
     ),
     (
-        "forgets amsgrad",
-        {"self.weight_decay,\n            self.amsgrad,": "self.weight_decay,\n            False,"},
-        _SECOND,
+        "hands on no betas",
+        {"self.lr,\n            self.betas,": "self.lr,\n            (0.9, 0.999),"},
+        "state exp_avg after step 1",
     ),
 ]
 

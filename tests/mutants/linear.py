@@ -86,9 +86,7 @@ _BILINEAR = [
     ("multiplies by b twice", {_PRODUCT: "y = (aW @ (b * b)).reshape(rows, out)"}, "y"),
     (
         "exchanges the inputs where they are of one size",
-        {
-            "(a @ W.transpose(1, 0, 2)": "(a @ W.transpose((2, 0, 1) if m == n else (1, 0, 2))"
-        },
+        {"(a @ W.transpose(1, 0, 2)": "(a @ W.transpose((2, 0, 1) if m == n else (1, 0, 2))"},
         "y",
     ),
     (

@@ -90,9 +90,7 @@ _CROSS_ENTROPY = [
     ),
     (
         "forgets class weights",
-        {
-            "np.where(kept, weight[labels], 0)": "np.where(kept, np.ones_like(weight)[labels], 0)"
-        },
+        {"np.where(kept, weight[labels], 0)": "np.where(kept, np.ones_like(weight)[labels], 0)"},
         "y",
     ),
     ("ignores no label but negative ones", {"target != self.ignore_index": "target >= 0"}, "y"),
@@ -110,16 +108,12 @@ _CROSS_ENTROPY = [
     ("smooths ignored labels", {_SMOOTH: "losses -= uniform * (w * logp).sum(axis)"}, "y"),
     (
         "normalises over the last axis",
-        {
-            _LOGP: _LOGP.replace("prediction, axis", "prediction, -1")
-        },
+        {_LOGP: _LOGP.replace("prediction, axis", "prediction, -1")},
         "y",
     ),
     (
         "takes the softmax twice",
-        {
-            _LOGP: _LOGP.replace("prediction,", "np.exp(log_softmax(prediction, axis)),")
-        },
+        {_LOGP: _LOGP.replace("prediction,", "np.exp(log_softmax(prediction, axis)),")},
         "y",
     ),
     (
@@ -223,9 +217,7 @@ _BCE = [
     ),
     (
         "forgets weight backwards",
-        {
-            "g = w * reduced.back(dy, max(n, 1))": "g = reduced.back(dy, max(n, 1)) + 0 * x"
-        },
+        {"g = w * reduced.back(dy, max(n, 1))": "g = reduced.back(dy, max(n, 1)) + 0 * x"},
         _DX,
     ),
     ("forgets pos_weight backwards", {_BCE_DX: "dx = g * (sigmoid(x) - t)"}, _DX),

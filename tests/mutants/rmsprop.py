@@ -13,7 +13,11 @@ _RMSPROP = [
     ("adds eps under the root", {_ROOT: "denominator = np.sqrt(v + self.eps)"}, _FIRST),
     ("forgets eps", {_ROOT: "denominator = np.sqrt(v)"}, _FIRST),
     ("forgets the root", {_ROOT: "denominator = v + self.eps"}, _FIRST),
-    ("adds eps in float64", {_ROOT: "denominator = np.sqrt(v) + np.float64(self.eps)"}, _FIRST),
+    (
+        "adds eps in float64",
+        {_ROOT: "denominator = np.sqrt(v) + np.float64(self.eps)"},
+        "forward",  # the second step refuses the dtype that the first left
+    ),
     (
         "weighs g² by α",
         {_V: 'v = (1 - self.alpha) * kept.get("square_avg", 0) + self.alpha * g * g'},

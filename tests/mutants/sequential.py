@@ -38,9 +38,7 @@ _SEQUENTIAL = [
     ("turns x into float64", {_TAPE: "y, vjps = np.asarray(x, float), []"}, "forward"),
     (
         "reverses the layers",
-        {
-            _LOOP: _LOOP.replace("layers)", "layers[::-1])")
-        },
+        {_LOOP: _LOOP.replace("layers)", "layers[::-1])")},
         "forward",
     ),
     (

@@ -45,7 +45,7 @@ _SGD = [
             _STEP: "return p - np.float64(self.lr) * direction, ",
             "from typing": "import numpy as np\nfrom typing",
         },
-        _FIRST,
+        "forward",  # the second step refuses the dtype that the first left
     ),
     ("ignores momentum", {"if not self.momentum:": "if True:"}, _SECOND),
     ("ignores dampening", {_BUFFER: _BUFFER.replace("(1 - self.dampening) * g", "g")}, _SECOND),

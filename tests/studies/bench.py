@@ -20,9 +20,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from npnet.twins.spec import build_module
 from npnet.verify.case import Example, fill
-from npnet.verify.engine import Coverage, Settings, Trial
+from npnet.verify.coverage import Coverage
+from npnet.verify.settings import Settings
 from npnet.verify.spec import examples as drawn_examples
 from npnet.verify.targets import native, specs
+from npnet.verify.trial import Trial
 
 LAYERS = ("Linear", "LayerNorm", "Conv2d", "BatchNorm2d", "Softmax", "CrossEntropyLoss", "LSTM")
 EXAMPLES = 200

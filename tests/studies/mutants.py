@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from npnet.verify.engine import Coverage, Settings, Trial
+from npnet.verify.coverage import Coverage
+from npnet.verify.settings import Settings
 from npnet.verify.targets import native, specs
+from npnet.verify.trial import Trial
 from tests.mutants import Mutant
 
 DTYPES = ("float64", "float32")

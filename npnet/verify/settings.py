@@ -1,0 +1,46 @@
+"""What a run is asked to do."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from npnet.contract import ConfigError
+
+Event = Mapping[str, Any]
+"""Something that happened during a run: "event" names it."""
+
+Tell = Callable[[Event], None]
+
+SECTIONS = ("forward", "grad", "state", "contract")
+SETS = 4  # value sets per example
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is asked to do."""
+
+    examples: int = 200
+    dtypes: tuple[str, ...] = ("float64", "float32")
+    only: tuple[str, ...] = SECTIONS
+    seed: int = 0
+    sets: int = SETS
+    fail_fast: bool = False
+    time_budget: float | None = None  # seconds for the whole run
+
+    def __post_init__(self) -> None:
+        for dtype in self.dtypes:
+            if dtype not in ("float64", "float32", "float16"):
+                raise ConfigError(f"dtype must be float64, float32 or float16, but is {dtype!r}.")
+        for section in self.only:
+            if section not in SECTIONS:
+                raise ConfigError(f"only takes {', '.join(SECTIONS)}, but got {section!r}.")
+        if self.examples < 1:
+            raise ConfigError(f"examples must be at least 1, but is {self.examples}.")
+
+    def wants(self, quantity: str) -> bool:
+        """Whether a quantity belongs to the sections asked for."""
+        if quantity.startswith("gradient"):
+            return "grad" in self.only
+        if quantity.startswith(("next ", "state ")):
+            return "state" in self.only
+        return "forward" in self.only
