@@ -508,9 +508,7 @@ def test_ctrl_c_leaves_what_was_found(place: Path) -> None:
     assert "wrong" in Path("out/index.html").read_text()
 
 
-@pytest.mark.parametrize(
-    ("number", "after"), [(signal.SIGINT, 0.0), (signal.SIGINT, 0.8), (signal.SIGTERM, 0.3)]
-)
+@pytest.mark.parametrize(("number", "after"), [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.8)])
 def test_130_where_ctrl_c_comes_before_anything_was_found(
     place: Path, number: int, after: float
 ) -> None:

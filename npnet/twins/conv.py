@@ -29,12 +29,12 @@ def _batched(example: Example) -> bool:
 @spec(nn.Conv2d, exact=True, split=_batched)
 def Conv2d(pick: Pick) -> Drawn:
     groups = pick.option("groups", 1, 2, 3)
-    kernel = pick.option("kernel_size", 2, 3, 1, (1, 3), (3, 2))
+    kernel = pick.option("kernel_size", 2, 3, 2, 1, (1, 3), (3, 2))
     padding = pick.option("padding", 1, "same", 0, 2, (1, 0), (0, 2), "same", "valid")
     stride = pick.option("stride", 1, 2, 3, (1, 2), (3, 1))
     if padding == "same" and stride != 1:
         stride = pick.instead("stride", 1, because="padding")
-    dilation = pick.option("dilation", 1, 2, (1, 3))
+    dilation = pick.option("dilation", 1, 2, 1, (1, 3))
     mode = pick.option("padding_mode", "zeros", "reflect", "replicate", "circular")
     config = {
         "in_channels": groups * pick.size("in_channels per group"),

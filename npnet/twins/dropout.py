@@ -10,7 +10,7 @@ from npnet.verify.spec import Drawn
 @spec(nn.Dropout, draws=lambda config: True, reads_mask=True)
 def Dropout(pick: Pick) -> Drawn:
     config = {
-        "p": pick.option("p", 0.25, 0.875, 0.5, 0.25, 0.0, 1.0),
+        "p": pick.option("p", 0.25, 0.875, 0.25, 0.5, 0.0, 0.875, 1.0),
         "inplace": False,
         "training": pick.option("training", True, True, False),
     }

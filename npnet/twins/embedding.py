@@ -19,7 +19,7 @@ def Embedding(pick: Pick) -> Drawn:
     sparse = pick.option("sparse", False, True)
     if sparse and by_frequency:
         sparse = pick.instead("sparse", False, because="scale_grad_by_freq")
-    padding = pick.option("padding_idx", None, "first", "last", "negative")
+    padding = pick.option("padding_idx", "negative", None, "first", "last")
     config = {
         "num_embeddings": rows,
         "embedding_dim": width,

@@ -24,11 +24,11 @@ def _eps(pick: Pick) -> float:
 def SGD(pick: Pick) -> Config:
     config: dict[str, Any] = {
         "lr": _rate(pick),
-        "momentum": pick.option("momentum", 0.0, 0.5, 0.875),
-        "dampening": pick.option("dampening", 0.0, 0.25),
-        "weight_decay": pick.option("weight_decay", 0.0, 0.125),
+        "momentum": pick.option("momentum", 0.5, 0.0, 0.875),
+        "dampening": pick.option("dampening", 0.25, 0.0),
+        "weight_decay": pick.option("weight_decay", 0.125, 0.0),
         "nesterov": pick.option("nesterov", False, True),
-        "maximize": pick.option("maximize", False, True),
+        "maximize": pick.option("maximize", True, False),
     }
     if config["nesterov"] and not config["momentum"]:
         config["nesterov"] = pick.instead("nesterov", False, because="momentum")
@@ -42,9 +42,9 @@ def _adam(pick: Pick) -> dict[str, Any]:
         "lr": _rate(pick),
         "betas": pick.option("betas", (0.875, 0.96875), (0.5, 0.9375), (0.0, 0.5)),
         "eps": _eps(pick),
-        "weight_decay": pick.option("weight_decay", 0.0, 0.125),
-        "amsgrad": pick.option("amsgrad", False, True),
-        "maximize": pick.option("maximize", False, True),
+        "weight_decay": pick.option("weight_decay", 0.125, 0.0),
+        "amsgrad": pick.option("amsgrad", True, False),
+        "maximize": pick.option("maximize", True, False),
     }
 
 
@@ -66,8 +66,8 @@ def RMSprop(pick: Pick) -> Config:
         "lr": _rate(pick),
         "alpha": pick.option("alpha", 0.96875, 0.5, 0.0),
         "eps": _eps(pick),
-        "weight_decay": pick.option("weight_decay", 0.0, 0.125),
+        "weight_decay": pick.option("weight_decay", 0.125, 0.0),
         "momentum": pick.option("momentum", 0.0, 0.5),
-        "centered": pick.option("centered", False, True),
-        "maximize": pick.option("maximize", False, True),
+        "centered": pick.option("centered", True, False),
+        "maximize": pick.option("maximize", True, False),
     }

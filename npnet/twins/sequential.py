@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from hypothesis import strategies as st
 from torch import nn
 
 from npnet.twins.spec import Pick, spec
@@ -32,7 +31,7 @@ def _dense(pick: Pick) -> tuple[list[tuple[str, Config]], Values]:
     for i in range(pick.option("depth", 1, 2, 3)):
         widths.append(pick.size(f"width {i + 1}"))
         layers.append(("Linear", {"in_features": widths[-2], "out_features": widths[-1]}))
-        between = pick(f"after {i}", st.sampled_from(_BETWEEN))
+        between = pick.choose(f"after {i}", _BETWEEN)
         layers.append((between, _options(pick, between, widths[-1])))
     return layers, pick.values("x", (pick.option("batch", 3, 2, 4), widths[0]))
 

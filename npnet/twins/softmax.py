@@ -9,7 +9,7 @@ from npnet.verify.spec import Drawn
 
 def _drawn(pick: Pick) -> Drawn:
     shape = pick.option("shape", *SHAPES)
-    dim = pick.option("dim", -1, 0, 1, -2, None)
+    dim = pick.option("dim", 0, -1, 1, None, -2, None)
     axes = max(len(shape), 1)
     if dim is not None and not -axes <= dim < axes:
         dim = pick.instead("dim", -1, because="shape")

@@ -1,6 +1,7 @@
 """Somebody's code that claims to be a torch layer: `@candidate("Linear")`."""
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ class Candidate:
     without: tuple[str, ...] = ()
     sources: Mapping[str, Source] = field(default_factory=dict)
     target: str = ""
+    module: str = ""  # in which it was declared
 
     def __call__(self, case: Any) -> Any:
         """What the function answers."""
@@ -75,6 +77,8 @@ def candidate(
                 f"You might need st.just({strategy!r})."
             )
 
+    module = sys._getframe(1).f_globals.get("__name__", "")
+
     def declare(function: Callable[[Any], Any]) -> Candidate:
         if not callable(function):
             raise ConfigError(
@@ -89,6 +93,7 @@ def candidate(
             bound,
             tuple(without),
             getattr(function, "sources", None) or sources(function, function),
+            module=module,
         )
 
     return declare

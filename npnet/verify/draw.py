@@ -14,11 +14,8 @@ Only = Mapping[str, st.SearchStrategy[Any]]
 
 _SMALL = (2, 3, 1, 4, 5)
 _LARGE = (8, 9, 32, 33, 128, 129, 768)
-_SMALL_SIZES = st.sampled_from(_SMALL)
-_SIZES = st.sampled_from(_SMALL * 28 + _LARGE)  # one in twenty crosses a block size
-_BATCHES = st.sampled_from(
-    ((2,), (), (1,), (3,), (2, 3), (4,), (1, 2), (5,), (3, 2, 2), (2, 1), (7,), (0,), (3, 0))
-)
+_SIZES = _SMALL * 28 + _LARGE  # one in twenty crosses a block size
+_BATCHES = ((2,), (), (1,), (3,), (2, 3), (4,), (1, 2), (5,), (3, 2, 2), (2, 1), (7,), (0,), (3, 0))
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,14 @@ class Pick:
         A value that is named twice is drawn twice as often.
         """
         self.universe[name] = values
-        return self(name, _sampled(values))
+        return self.choose(name, values)
+
+    def choose(self, name: str, values: tuple[Any, ...]) -> Any:
+        """Draw one of these values, whose coverage is not counted."""
+        if name in self._only:
+            return self(name, self._only[name])
+        value = self.choices[name] = self._draw(_sampled(name, values))[1]
+        return value
 
     def instead(self, name: str, value: Any, because: str) -> Any:
         """Replace an option's value that torch refuses beside that of option `because`.
@@ -75,13 +79,13 @@ class Pick:
 
     def size(self, name: str) -> int:
         """Draw a size: mostly 1 to 5; in one example of twenty, one axis crosses a block size."""
-        value: int = self(name, _SMALL_SIZES if self._large else _SIZES)
+        value: int = self.choose(name, _SMALL if self._large else _SIZES)
         self._large |= value > 5
         return value
 
     def batch(self, name: str = "batch") -> tuple[int, ...]:
         """Draw batch axes: none, one, several, of size 0 too."""
-        shape: tuple[int, ...] = self(name, _BATCHES)
+        shape: tuple[int, ...] = self.choose(name, _BATCHES)
         return shape
 
     def values(self, name: str, shape: Sequence[int], **how: Any) -> Values:
@@ -93,11 +97,16 @@ class Pick:
 _samplers: dict[tuple[Any, ...], st.SearchStrategy[Any]] = {}
 
 
-def _sampled(values: tuple[Any, ...]) -> st.SearchStrategy[Any]:
-    """One strategy per tuple of values: building it anew costs more than drawing from it."""
-    key = tuple((type(v), repr(v)) for v in values)
+def _sampled(name: str, values: tuple[Any, ...]) -> st.SearchStrategy[Any]:
+    """One strategy per name and values, of pairs of both.
+
+    Building it anew costs more than drawing from it. The name makes it another strategy than that
+    of any other option: Hypothesis copies values between places that look alike, and half of its
+    examples would be near copies of others.
+    """
+    key = (name, values, tuple(map(type, values)))
     if key not in _samplers:
-        _samplers[key] = st.sampled_from(values)
+        _samplers[key] = st.sampled_from([(name, value) for value in values])
     return _samplers[key]
 
 

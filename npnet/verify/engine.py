@@ -74,9 +74,11 @@ def run_all(
             if stop is not None and time.monotonic() > stop:
                 report.not_verified.append(f"{c.name} (time budget spent)")
                 continue
-            result, findings = _verify(c, asked, tell, stop, report.not_verified)
-            report.layers.append(result)
+            result, findings, interrupted = _verify(c, asked, tell, stop, report.not_verified)
             report.findings += findings
+            if interrupted:
+                raise KeyboardInterrupt
+            report.layers.append(result)
             tell({"event": "layer", "result": result})
             if asked.fail_fast and any(f.verdict in DIVERGED | BROKEN for f in findings):
                 break
@@ -99,7 +101,7 @@ def _verify(
     tell: Tell,
     stop: float | None,
     not_verified: list[str],
-) -> tuple[LayerResult, list[Finding]]:
+) -> tuple[LayerResult, list[Finding], bool]:
     spec = specs()[c.twin]
     outcomes: dict[str, Outcome] = {}
     findings: list[Finding] = []
@@ -107,10 +109,12 @@ def _verify(
     for dtype in asked.dtypes:
         trial = Trial(c, spec, dtype, asked, tell, coverage, stop)
         outcomes[dtype], found = trial.run()
-        findings += [f for f in found if not _inherited(f, findings)]
-        for f in found:
-            if f in findings:
-                tell({"event": "finding", "finding": f})
+        fresh = [f for f in found if not _inherited(f, findings)]
+        findings += fresh
+        for finding in fresh:
+            tell({"event": "finding", "finding": finding})
+        if trial.interrupted:
+            break
         if trial.out_of_time:
             not_verified.append(
                 f"{c.name} {dtype} (time budget spent after {trial.asked} examples)"
@@ -121,7 +125,7 @@ def _verify(
     if len(missing) > 3:
         not_verified.append(f"{c.name} {len(missing) - 3} more pairs of options")
     result = LayerResult(c.name, c.twin, outcomes, covered, coverable, tuple(missing))
-    return result, findings
+    return result, findings, trial.interrupted
 
 
 def _inherited(finding: Finding, before: Sequence[Finding]) -> bool:

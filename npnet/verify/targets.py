@@ -202,6 +202,8 @@ def _of_namespace(
         for key, value in vars(module).items()
         if isinstance(value, Candidate)
     }
+    own = {key: c for key, c in known.items() if c.module == module.__name__}
+    known = own or known  # what it only imports is asked where it was declared
     if not known:
         raise ConfigError(
             f'{place} holds no candidates. Put @npnet.verify.candidate("Linear") on a function of '

@@ -88,6 +88,7 @@ class Trial:
         self.out_of_time = False
         self.hopeless = False  # hangs and the like: no use in asking on
         self.until_first = False
+        self.interrupted = False
 
     def first(self) -> tuple[int, Failure] | None:
         """The number of examples until the first divergence, and that divergence; None without."""
@@ -99,9 +100,12 @@ class Trial:
     def run(self) -> tuple[Outcome, list[Finding]]:
         """Ask every example; return the outcome and the findings, shrunk."""
         started = time.monotonic()
-        self._given(self._ask, shrinks=False)
+        try:
+            self._given(self._ask, shrinks=False)
+        except KeyboardInterrupt:  # what was found until now is told all the same
+            self.interrupted = True
         unknown = self.candidate.only.keys() - self.coverage.names
-        if unknown:
+        if unknown and self.asked and not self.interrupted:
             raise ConfigError(
                 f"{self.candidate.name} narrows {sorted(unknown)} with only=, but {self.spec.name} "
                 f"draws {sorted(self.coverage.names)}."
@@ -205,7 +209,7 @@ class Trial:
 
     def _finding(self, key: tuple[str, Verdict]) -> Finding:
         known = self.broken[key]
-        if key[1] in UNSHRINKABLE or known.failure.protocol == "history":
+        if key[1] in UNSHRINKABLE or self.interrupted:
             return self._bare(known.failure, known)
         found = _Smallest(self, key, known)
         example, failure = found.search()
@@ -217,7 +221,7 @@ class Trial:
         quantities = [q for q in self.evidence.judged_quantities() if self.counts[q] == 0]
         c = self.candidate
         return Finding(
-            id=_identity(c.name, failure.quantity, self.dtype, example),
+            id=_identity(c, failure.quantity, self.dtype, example),
             layer=c.name,
             twin=c.twin,
             quantity=failure.quantity,
@@ -244,14 +248,16 @@ class Trial:
     def _insufficient(self, findings: Sequence[Finding]) -> list[Finding]:
         """Quantities of which too little was seen: never a PASS."""
         e = self.evidence
-        if findings or self.out_of_time:
+        if findings or self.interrupted:
             return []
         needed = min(ENOUGH, max(1, self.asked // 4))
         thin = sorted(q for q, n in e.informative.items() if n < needed)
         dead = sorted(q for q, caught in e.canaries.items() if not caught)
         if not e.judged:
             text = "nothing was judged: " + (
-                "every example drawn is one where torch itself is wrong"
+                "the time budget was spent before the first example"
+                if self.out_of_time and not self.asked
+                else "every example drawn is one where torch itself is wrong"
                 if not self.asked
                 else f"no quantity belongs to the sections {', '.join(self.settings.only)}"
             )
@@ -283,9 +289,13 @@ class _Smallest:
         """The smallest example (one value set) that fails in the same way, and how it fails."""
         # raised is the divergence itself, or Hypothesis' complaint about a candidate that is not
         # repeatable; what counts is the smallest example that failed
-        with contextlib.suppress(Exception):
-            self.trial._given(self._structure, shrinks=True)
-        return self._arrays()
+        try:
+            with contextlib.suppress(Exception):
+                self.trial._given(self._structure, shrinks=True)
+            return self._arrays()
+        except KeyboardInterrupt:
+            self.trial.interrupted = True
+            return self.best
 
     def _structure(self, drawn: tuple[Example, Pick]) -> None:
         if time.monotonic() > self.stop:
@@ -340,14 +350,14 @@ def _fuller(a: Comparison | None, b: Comparison | None) -> Comparison | None:
     return b if a.want.size < b.want.size <= 50_000 else a
 
 
-def _identity(layer: str, quantity: str, dtype: str, example: Example | None) -> str:
+def _identity(c: Candidate, quantity: str, dtype: str, example: Example | None) -> str:
     """A name for a finding that is the same in every run that finds the same."""
-    digest = hashlib.sha256(f"{layer} {quantity} {dtype}".encode())
+    digest = hashlib.sha256(f"{c.name} {c.target} {quantity} {dtype}".encode())
     if example is not None:
         digest.update(repr(sorted(example.config.items(), key=lambda kv: kv[0])).encode())
         for name, a in example.arrays.items():
             digest.update(name.encode() + a.tobytes())
     words = quantity.replace("gradient of ", "").replace(":", "").split()
-    slug = "-".join([layer.replace(".", "-").lower(), *words])
+    slug = "-".join([c.name.replace(".", "-").lower(), *words])
     slug = "".join(ch if ch.isalnum() or ch in "-_." else "_" for ch in slug)
     return f"{slug[:60]}-{digest.hexdigest()[:6]}"
