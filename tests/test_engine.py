@@ -530,6 +530,46 @@ def test_ctrl_c_ends_with_what_was_found():
     assert report.exit_code == 1
 
 
+def test_ctrl_c_in_the_middle_of_a_candidate_keeps_its_findings():
+    calls = [0]
+
+    def wrong_then_interrupted(case):
+        calls[0] += 1
+        if calls[0] > 200:
+            raise KeyboardInterrupt
+        return changed(mean_for_sum)(case)
+
+    report = run_all([candidate("Linear")(wrong_then_interrupted)], Settings(examples=100))
+
+    assert [f.quantity for f in report.findings] == ["gradient of bias"]
+    assert "the rest (interrupted)" in report.not_verified
+
+
+def test_a_time_budget_that_is_spent_at_once_is_no_pass():
+    report = run_all([candidate("Linear")(right)], Settings(examples=100, time_budget=1e-9))
+
+    assert report.exit_code == 4
+
+
+def test_quantities_that_are_not_claimed_are_not_judged_and_named():
+    asked = candidate("Linear", without=("gradient of bias",))(changed(mean_for_sum))
+    report = run(asked, examples=30)
+
+    assert report.ok
+    assert any("gradient of bias (not claimed)" in text for text in report.not_verified)
+
+
+def test_candidates_that_a_file_only_imports_are_asked_elsewhere(tmp_path):
+    source = "from npnet.verify import candidate\n@candidate('ReLU')\ndef {}(case): return None\n"
+    (tmp_path / "base_layers.py").write_text(source.format("base"))
+    (tmp_path / "more_layers.py").write_text(
+        "from base_layers import base\n" + source.format("more")
+    )
+    report = run(str(tmp_path / "more_layers.py"), examples=3)
+
+    assert [layer.layer for layer in report.layers] == ["more"]
+
+
 def test_fail_fast_and_time_budget_stop_early():
     wrong = candidate("Linear", name="wrong")(changed(mean_for_sum))
     good = candidate("Linear", name="good")(right)
