@@ -34,7 +34,7 @@ def Conv2d(pick: Pick) -> Drawn:
     stride = pick.option("stride", 1, 2, 3, (1, 2), (3, 1))
     if padding == "same" and stride != 1:
         stride = pick.instead("stride", 1, because="padding")
-    dilation = pick.option("dilation", 1, 2, 1, (1, 3))
+    dilation = pick.option("dilation", 1, (1, 3), 2, (2, 1))
     mode = pick.option("padding_mode", "zeros", "reflect", "replicate", "circular")
     config = {
         "in_channels": groups * pick.size("in_channels per group"),

@@ -11,8 +11,8 @@ from npnet.verify.spec import Drawn
 def _reduction(pick: Pick) -> dict[str, Any]:
     """How losses are reduced; the two deprecated arguments overrule the third."""
     return {
-        "size_average": pick.option("size_average", None, True, False),
-        "reduce": pick.option("reduce", None, True, False),
+        "size_average": pick.option("size_average", None, None, True, False),
+        "reduce": pick.option("reduce", None, None, True, False),
         "reduction": pick.option("reduction", "mean", "sum", "none"),
     }
 
@@ -50,7 +50,7 @@ def CrossEntropyLoss(pick: Pick) -> Drawn:
         "reduction": reduction["reduction"],
         "label_smoothing": pick.option("label_smoothing", 0.0, 0.125, 0.5, 1.0),
     }
-    if pick.option("class weights", False, True):
+    if pick.option("class weights", True, True, False):
         config["weight"] = pick.values("weight", (classes,), kind="positive")
     batch = pick.option("batch", (3,), (1,), (), (2,), (7,), (0,))
     rest = pick.option("trailing axes", (), (2,), (3, 2), (1, 2, 2))

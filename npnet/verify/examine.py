@@ -238,6 +238,7 @@ def rate_failure(evidence: Evidence) -> Failure | None:
         Verdict.WRONG,
         f"keeps {evidence.mask_kept:.0f} elements where 1 - p of them would be "
         f"{evidence.mask_expected:.0f}, {abs(sigmas):.0f} standard deviations off",
+        protocol="run",
     )
 
 

@@ -110,10 +110,7 @@ class Trial:
                 f"{self.candidate.name} narrows {sorted(unknown)} with only=, but {self.spec.name} "
                 f"draws {sorted(self.coverage.names)}."
             )
-        rate = rate_failure(self.evidence)
         findings = [self._finding(key) for key in list(self.broken)[:_MOST_FINDINGS]]
-        if rate is not None:
-            findings.append(self._bare(rate))
         findings += self._insufficient(findings)
         e = self.evidence
         verdict = findings[0].verdict if findings else Verdict.PASS
@@ -168,6 +165,12 @@ class Trial:
             self.counts[quantity] += 1
         for failure in failures:
             self._note(example, failure)
+        rate = rate_failure(self.evidence)
+        if rate is not None:
+            self.counts[rate.quantity] += 1
+            self.broken.setdefault(
+                (rate.quantity, rate.verdict), _Broken(rate, example, self.asked)
+            )
 
     def _sections(self, failures: Sequence[Failure]) -> list[Failure]:
         if "contract" in self.settings.only:
@@ -209,6 +212,8 @@ class Trial:
 
     def _finding(self, key: tuple[str, Verdict]) -> Finding:
         known = self.broken[key]
+        if known.failure.protocol == "run":  # shown by many examples together, and by none alone
+            return self._bare(known.failure)
         if key[1] in UNSHRINKABLE or self.interrupted:
             return self._bare(known.failure, known)
         found = _Smallest(self, key, known)

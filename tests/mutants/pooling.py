@@ -61,7 +61,7 @@ MUTANTS = [
         "MaxPool2d",
         "exchanges the strides of height and width",
         {"stride, padding, dilation)]": "stride[::-1], padding, dilation)]", **_ANYWHERE},
-        blames="y",
+        blames=("y", "gradient of input 0"),
     ),
     Mutant(
         "MaxPool2d",

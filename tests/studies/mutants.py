@@ -56,7 +56,7 @@ def blamed_rightly(mutant: Mutant, quantity: str) -> bool:
     stated = mutant.blames if isinstance(mutant.blames, tuple) else (mutant.blames,)
     found = quantity.split(":")[0]
     # where the first gradient is None, everything happens a step later
-    late = {re.sub(r"step (\d+)", lambda m: f"step {int(m[1]) + 1}", s) for s in stated}
+    late = {re.sub(r"(?<=step |grad )\d+", lambda m: str(int(m[0]) + 1), s) for s in stated}
     return found in stated or found in late or (found == "y 0" and "y" in stated)
 
 
