@@ -1,4 +1,8 @@
-"""Linear with the bias as one more column, Bilinear as one sum of products of three."""
+"""Linear with the bias as one more column, Bilinear as one sum of products of three.
+
+No np.einsum over the batch: with a batch of 0 it may read beyond an operand of strides 0, such as
+np.concatenate returns (NumPy 2.4.6).
+"""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +25,9 @@ class Linear(nn.Linear):
         def vjp(dy: Array) -> Grads:
             dy = dy.reshape(len(rows), self.out_features)
             dx = np.einsum("no,oi->ni", dy, W)
-            dW = np.einsum("no,ni->oi", dy, rows)
+            dW = np.zeros((self.out_features, rows.shape[1]), x.dtype)
+            for row, g in zip(rows, dy, strict=True):
+                dW += np.outer(g, row)
             params = {"weight": dW[:, :n].copy()}
             if self.bias:
                 params["bias"] = dW[:, n].copy()
@@ -42,9 +48,12 @@ class Bilinear(nn.Bilinear):
 
         def vjp(dy: Array) -> Grads:
             dy = dy.reshape(n, self.out_features)
-            params = {"weight": np.einsum("no,ni,nj->oij", dy, a, b)}
+            dW = np.zeros(W.shape, W.dtype)
+            for row1, row2, g in zip(a, b, dy, strict=True):
+                dW += g[:, None, None] * np.outer(row1, row2)
+            params = {"weight": dW}
             if self.bias:
-                params["bias"] = np.einsum("no->o", dy)
+                params["bias"] = np.ones(n, dy.dtype) @ dy
             dx1 = np.einsum("no,oij,nj->ni", dy, W, b).reshape(x1.shape)
             dx2 = np.einsum("no,oij,ni->nj", dy, W, a).reshape(x2.shape)
             return Grads((dx1, dx2), params)

@@ -61,7 +61,7 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
             one_hot = (target[..., None] == np.arange(classes)).astype(dtype)
             one_hot *= (target != self.ignore_index)[..., None]
             used = one_hot.sum(-1, keepdims=True)
-            n = np.einsum("nc,c->", one_hot.reshape(-1, classes), w)
+            n = (one_hot @ w).sum()
         else:
             one_hot, used = np.moveaxis(target, axis, -1), dtype.type(1)
             n = dtype.type(x.size // classes)

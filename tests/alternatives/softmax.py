@@ -29,7 +29,7 @@ class Softmax(nn.Softmax):
 
         def vjp(dy: Array) -> Grads:
             g = np.moveaxis(np.atleast_1d(dy), axis, -1)
-            dx = y * g - y * np.einsum("...i,...i->...", y, g)[..., None]
+            dx = y * g - y * (y[..., None, :] @ g[..., None])[..., 0]
             return Grads((np.moveaxis(dx, -1, axis).reshape(x.shape),))
 
         return Forward(np.moveaxis(y, -1, axis).reshape(x.shape).copy(), vjp)
@@ -44,7 +44,7 @@ class LogSoftmax(nn.LogSoftmax):
         def vjp(dy: Array) -> Grads:
             g = np.moveaxis(np.atleast_1d(dy), axis, -1)
             p = np.exp(y) / np.exp(y).sum(-1, keepdims=True)  # whose sum is 1 but for rounding
-            dx = g - p * np.einsum("...i->...", g)[..., None]
+            dx = g - p * (g @ np.ones((g.shape[-1], 1), g.dtype))
             return Grads((np.moveaxis(dx, -1, axis).reshape(x.shape),))
 
         return Forward(np.moveaxis(y, -1, axis).reshape(x.shape).copy(), vjp)
