@@ -11,7 +11,12 @@ def _draws(config: Config) -> bool:
     return bool(config["dropout"])
 
 
-@spec(nn.LSTM, draws=_draws)
+def _batched(config: Config) -> bool:
+    """Unless it draws masks, which vmap refuses to do."""
+    return not (config["training"] and config["dropout"] and config["num_layers"] > 1)
+
+
+@spec(nn.LSTM, draws=_draws, batched=_batched)
 def LSTM(pick: Pick) -> Drawn:
     layers = pick.option("num_layers", 1, 2, 1, 3)
     both = pick.option("bidirectional", False, False, True)

@@ -13,10 +13,14 @@ _BETWEEN = ("ReLU", "Tanh", "Sigmoid", "GELU", "LayerNorm", "BatchNorm1d", "Drop
 
 
 def _draws(config: Config) -> bool:
-    return any(x.layer == "Dropout" for x in config["layers"])  # vmap refuses it in eval mode too
+    return any(x.layer == "Dropout" for x in config["layers"])
 
 
-@spec(nn.Sequential, draws=_draws, positive={"running_var"})
+def _batched(config: Config) -> bool:
+    return not _draws(config)  # vmap refuses a dropout in eval mode too
+
+
+@spec(nn.Sequential, draws=_draws, batched=_batched, positive={"running_var"})
 def Sequential(pick: Pick) -> Drawn:
     if pick.option("network", "dense", "convolutional") == "dense":
         layers, x = _dense(pick)

@@ -46,11 +46,12 @@ def correct(source: str, layer: str) -> Candidate:
         return native(layer)
     if source == "other":
         return native(layer, alternatives()[layer])
-    from torch import nn
+    import torch
 
     from npnet.verify import adapt
 
-    function = adapt.torch_function(getattr(nn, layer))
+    package, _, name = layer.rpartition(".")
+    function = adapt.torch_function(getattr(torch.optim if package else torch.nn, name))
     # torch's own sparse gradient of a single index raises where there is a padding_idx
     only = {"sparse": st.just(False)} if layer == "Embedding" else None
     return candidate(layer, name=f"torch {layer}", only=only)(function)
@@ -83,7 +84,6 @@ def jobs(total: int, seed: int, layers: Sequence[str]) -> Iterator[Job]:
         for source in ("npnet", "other", "torch")
         for dtype in DTYPES
         if source != "other" or layer in others
-        if source != "torch" or not layer.startswith("optim.")
     ]
     share = max(1, round(total / len(kinds)))
     for first in range(0, share, BLOCK):

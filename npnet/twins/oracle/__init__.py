@@ -98,7 +98,7 @@ def ask_module(
     mutates: parameters that a forward pass may change (Embedding's max_norm)
     """
     ours = Setting(precision, watching=single)
-    together = batched and not single and not example.draws and example.sets > 1
+    together = batched and not single and example.sets > 1
 
     def one_by_one(way: Way) -> Pass:
         sets = range(example.sets)
@@ -153,17 +153,20 @@ def _pass(
         y = module(*fill(example.inputs, tensors), **fill_mapping(example.kwargs, tensors))
         return tuple(_flat(y)), owners.take((*owners.buffers, *mutates))
 
-    if s is None:
-        with Decomposed() if owners.fused else nullcontext():
-            outputs, updates = torch.func.vmap(call)(made)
-    elif not example.draws:
-        outputs, updates = call(made)
-    elif way.bounded:
-        setting().rng = _masks(example)
-        outputs, updates = call(made)
-    else:
-        with Masks(_masks(example)):
+    try:
+        if s is None:
+            with Decomposed() if owners.fused else nullcontext():
+                outputs, updates = torch.func.vmap(call)(made)
+        elif not example.draws:
             outputs, updates = call(made)
+        elif way.bounded:
+            setting().rng = _masks(example)
+            outputs, updates = call(made)
+        else:
+            with Masks(_masks(example)):
+                outputs, updates = call(made)
+    finally:
+        owners.clear()
 
     skip = 0 if s is not None else 1
     draw_cotangents(
@@ -203,6 +206,7 @@ class _Owners:
 
     def __init__(self, module: nn.Module) -> None:
         self._places: dict[str, tuple[dict[str, Any], str]] = {}
+        self._empty: dict[str, Any] = {}
         self.fused = any(isinstance(m, nn.RNNBase | nn.LayerNorm) for m in module.modules())
         self._recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
         self.buffers: list[str] = []
@@ -212,11 +216,13 @@ class _Owners:
             for name, p in part._parameters.items():
                 if p is not None:
                     self._places[prefix + name] = (part._parameters, name)
+                    self._empty[prefix + name] = p
                     if p.requires_grad:
                         self.trainable.add(prefix + name)
             for name, b in part._buffers.items():
                 if b is not None and name not in part._non_persistent_buffers_set:
                     self._places[prefix + name] = (part._buffers, name)
+                    self._empty[prefix + name] = b
                     self.buffers.append(prefix + name)
 
     def put(self, tensors: Mapping[str, Tensor]) -> None:
@@ -225,6 +231,10 @@ class _Owners:
             place[key] = t
         for part in self._recurrent:  # which keep a list of their weights besides
             part._flat_weights = [getattr(part, name) for name in part._flat_weights_names]
+
+    def clear(self) -> None:
+        """Take the tensors out again: modules are kept, and what they hold is kept with them."""
+        self.put(self._empty)
 
     def take(self, names: Sequence[str]) -> dict[str, Tensor]:
         return {name: self._places[name][0][self._places[name][1]].detach() for name in names}
