@@ -95,7 +95,7 @@ def build(
     spec: Spec,
     config: Config,
     inputs: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
+    kwargs: dict[str, Any],
     seed: int,
     dtype: str,
     sets: int,
@@ -112,7 +112,7 @@ def build(
         tensors = {name: v for name, v in config.items() if isinstance(v, Values)}
         for name, x in kwargs.items():
             if isinstance(x, Values):
-                (kwargs[name],), more = slots((x,), f"kwarg {name} ")  # type: ignore[index]
+                (kwargs[name],), more = slots((x,), f"kwarg {name} ")
                 wanted |= more
         wanted |= {f"state {name}": v for name, v in spec.state(config).items()}
         # constructor arguments that are tensors are buffers (or, for _weight, parameters)
