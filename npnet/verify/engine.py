@@ -6,6 +6,7 @@ from typing import Any
 
 from npnet.verify.candidate import Candidate
 from npnet.verify.coverage import Coverage
+from npnet.verify.examine import SELDOM
 from npnet.verify.finding import (
     BROKEN,
     DIVERGED,
@@ -115,6 +116,10 @@ def _verify(
             tell({"event": "finding", "finding": finding})
         if trial.interrupted:
             break
+        rare = [q for q, n in trial.evidence.seen.items() if n < SELDOM]
+        not_verified += [f"{c.name} {dtype} {q} (seldom drawn)" for q in rare[:2]]
+        if len(rare) > 2:
+            not_verified.append(f"{c.name} {dtype} {len(rare) - 2} more quantities (seldom drawn)")
         if trial.out_of_time:
             not_verified.append(
                 f"{c.name} {dtype} (time budget spent after {trial.asked} examples)"

@@ -27,7 +27,10 @@ from npnet.verify.precision import PRECISIONS, Precision
 from npnet.verify.spec import Answer, Expected, Spec
 
 ENOUGH = 5
-"""Informative examples after which a quantity has been seen often enough to be judged."""
+"""Informative value sets after which a quantity has been seen often enough to be judged."""
+
+SELDOM = 8
+"""A quantity judged on fewer value sets is reported as not verified, and decides nothing."""
 
 _SIGMAS = 7.0  # of a dropout rate; a right one exceeds them once in 10^11 runs
 _ROUNDING = 2.0**-20  # what is left, in float64, of an error that is only rounding
@@ -40,7 +43,7 @@ class Evidence:
     ratios: dict[str, float] = field(default_factory=dict)
     informative: dict[str, int] = field(default_factory=dict)
     canaries: dict[str, bool] = field(default_factory=dict)
-    seen: dict[str, None] = field(default_factory=dict)  # in the order of blame
+    seen: dict[str, int] = field(default_factory=dict)  # value sets judged, in the order of blame
     judged: int = 0
     not_judged: int = 0
     fallbacks: set[str] = field(default_factory=set)
@@ -179,7 +182,7 @@ class Examiner:
         if evidence is None or failure is not None:
             return failure
         evidence.judged += expected.value[s].size
-        evidence.seen.setdefault(quantity)
+        evidence.seen[quantity] = evidence.seen.get(quantity, 0) + 1
         if expected.required:
             error = None if expected.error is None else expected.error[s]
             if not exact and not norm:

@@ -18,6 +18,7 @@ from npnet.verify.coverage import Coverage
 from npnet.verify.draw import Pick
 from npnet.verify.examine import (
     ENOUGH,
+    SELDOM,
     Evidence,
     Examiner,
     confirm,
@@ -255,10 +256,12 @@ class Trial:
         e = self.evidence
         if findings or self.interrupted:
             return []
-        needed = min(ENOUGH, max(1, self.asked // 4))
-        thin = sorted(q for q, n in e.informative.items() if n < needed)
-        dead = sorted(q for q, caught in e.canaries.items() if not caught)
-        if not e.judged:
+        needed = {q: min(ENOUGH, n // 4) for q, n in e.seen.items() if n >= SELDOM}
+        thin = sorted(q for q, n in e.informative.items() if n < needed.get(q, 0))
+        dead = sorted(q for q, caught in e.canaries.items() if q in needed and not caught)
+        if not needed and e.judged and not self.out_of_time:
+            text = f"only {self.asked} examples were asked; ask for more"
+        elif not e.judged:
             text = "nothing was judged: " + (
                 "the time budget was spent before the first example"
                 if self.out_of_time and not self.asked
@@ -269,8 +272,8 @@ class Trial:
         elif dead:
             text = f"a planted mistake was not noticed in {', '.join(dead)}"
         elif thin:
-            counts = ", ".join(f"{q} ({e.informative[q]} of {needed})" for q in thin)
-            text = f"too few informative examples of {counts}; ask for more examples"
+            counts = ", ".join(f"{q} ({e.informative[q]} of {needed[q]})" for q in thin)
+            text = f"too few informative value sets of {counts}; ask for more examples"
         else:
             return []
         quantity = (dead or thin or ["y"])[0]
