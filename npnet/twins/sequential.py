@@ -32,7 +32,7 @@ def Sequential(pick: Pick) -> Drawn:
 def _dense(pick: Pick) -> tuple[list[tuple[str, Config]], Values]:
     widths = [pick.size("width 0")]
     layers: list[tuple[str, Config]] = []
-    for i in range(pick.option("depth", 1, 2, 3)):
+    for i in range(pick.choose("depth", (1, 2, 3))):
         widths.append(pick.size(f"width {i + 1}"))
         layers.append(("Linear", {"in_features": widths[-2], "out_features": widths[-1]}))
         between = pick.choose(f"after {i}", _BETWEEN)
@@ -44,16 +44,16 @@ def _options(pick: Pick, layer: str, width: int) -> dict[str, Any]:
     if layer == "LayerNorm":
         return {"normalized_shape": (width,), "eps": 2.0**-4}
     if layer == "BatchNorm1d":
-        training = pick.option("training", True, False)
+        training = pick.choose("training", (True, False))
         return {"num_features": width, "eps": 2.0**-4, "momentum": 0.125, "training": training}
     if layer == "Dropout":
-        return {"p": 0.25, "training": pick.option("training", True, False)}
+        return {"p": 0.25, "training": pick.choose("training", (True, False))}
     return {"dim": -1} if layer == "Softmax" else {}
 
 
 def _convolutional(pick: Pick) -> tuple[list[tuple[str, Config]], Values]:
     cin, cout, out = (pick.size(f"width {i}") for i in range(3))
-    pool = pick.option("pool", "MaxPool2d", "AvgPool2d")
+    pool = pick.choose("pool", ("MaxPool2d", "AvgPool2d"))
     layers: list[tuple[str, Config]] = [
         ("Conv2d", {"in_channels": cin, "out_channels": cout, "kernel_size": 3, "padding": 1}),
         ("ReLU", {}),
