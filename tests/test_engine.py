@@ -496,10 +496,38 @@ def test_a_candidate_may_cover_a_part_of_its_twin():
 
 
 def test_an_option_that_the_twin_does_not_draw_cannot_be_narrowed():
-    odd = candidate("Linear", only={"biass": st.just(True)})(right)
+    odd = candidate("Linear", name="odd", only={"biass": st.just(True)})(right)
+    good = candidate("Linear", name="good")(right)
+    report = run([odd, good], examples=10)
 
-    with pytest.raises(ConfigError, match=r"biass.*in_features"):
-        run(odd, examples=10)
+    assert [f.layer for f in report.findings] == ["odd"]
+    assert "narrows ['biass']" in report.findings[0].message
+    assert [layer.layer for layer in report.layers] == ["good"]  # the run went on
+    assert report.exit_code == 3
+
+
+def test_an_option_that_torch_refuses_is_told_and_the_run_goes_on():
+    odd = candidate("GELU", name="odd", only={"approximate": st.just("tahn")})(right)
+    report = run([odd, candidate("Linear", name="good")(right)], examples=10)
+
+    assert "could not be asked" in report.findings[0].message
+    assert "tahn" in report.findings[0].traceback + report.findings[0].message
+    assert [layer.layer for layer in report.layers] == ["good"]
+
+
+def test_a_twin_that_torch_does_not_have_is_told_and_the_run_goes_on(tmp_path):
+    file = tmp_path / "layers.py"
+    file.write_text(
+        "from npnet.verify import candidate\n"
+        "from npnet import nn\n"
+        "@candidate('Lineal')\ndef a(case): return None\n"
+        "@candidate('ReLU')\ndef b(case): return nn.ReLU()(case.state, *case.inputs)\n"
+    )
+    report = run(str(file), examples=20)
+
+    assert "Did you mean 'Linear'" in report.findings[0].message
+    assert [layer.layer for layer in report.layers] == ["b"]
+    assert report.exit_code == 3
 
 
 def test_normwise_candidates_are_allowed_the_largest_bound():

@@ -1,9 +1,11 @@
 """The run: every candidate in every dtype, told as it happens, and what was not verified."""
 
 import time
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from npnet.contract import ConfigError
 from npnet.verify.candidate import Candidate
 from npnet.verify.coverage import Coverage
 from npnet.verify.examine import SELDOM
@@ -75,7 +77,13 @@ def run_all(
             if stop is not None and time.monotonic() > stop:
                 report.not_verified.append(f"{c.name} (time budget spent)")
                 continue
-            result, findings, interrupted = _verify(c, asked, tell, stop, report.not_verified)
+            try:
+                result, findings, interrupted = _verify(c, asked, tell, stop, report.not_verified)
+            except Exception as error:  # the run goes on with the rest
+                finding = _unaskable(c, error)
+                report.findings.append(finding)
+                tell({"event": "finding", "finding": finding})
+                continue
             report.findings += findings
             if interrupted:
                 raise KeyboardInterrupt
@@ -131,6 +139,24 @@ def _verify(
         not_verified.append(f"{c.name} {len(missing) - 3} more pairs of options")
     result = LayerResult(c.name, c.twin, outcomes, covered, coverable, tuple(missing))
     return result, findings, trial.interrupted
+
+
+def _unaskable(c: Candidate, error: Exception) -> Finding:
+    """A candidate that no question can be put to: options that its twin does not take."""
+    text = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+    return Finding(
+        id=f"{c.name}-not-asked",
+        layer=c.name,
+        twin=c.twin,
+        quantity="twin",
+        verdict=Verdict.CRASH,
+        dtype="",
+        device="cpu",
+        message=f"{c.name} could not be asked: {text}",
+        source=c.source("forward"),
+        traceback="".join(traceback.format_exception(error)),
+        target=c.target,
+    )
 
 
 def _inherited(finding: Finding, before: Sequence[Finding]) -> bool:

@@ -213,10 +213,29 @@ def _of_namespace(
         raise ConfigError(f"{place} holds no candidate {name!r}.{_nearest(name, list(known))}")
     chosen = [known[name]] if name else list(known.values())
     good: list[Candidate] = []
+    broken: list[Finding] = []
     for c in chosen:
-        check_twin(c)
-        good.append(c)
-    return good, []
+        try:
+            check_twin(c)
+            good.append(c)
+        except ConfigError as error:  # the others are asked all the same
+            broken.append(_without_twin(c, error))
+    return good, broken
+
+
+def _without_twin(c: Candidate, error: ConfigError) -> Finding:
+    return Finding(
+        id=f"load-{c.name}",
+        layer=c.name,
+        twin=c.twin,
+        quantity="twin",
+        verdict=Verdict.CRASH,
+        dtype="",
+        device="cpu",
+        message=str(error),
+        source=c.source("forward"),
+        target=c.target,
+    )
 
 
 def _unloadable(target: str, path: str, error: BaseException) -> Finding:
