@@ -24,7 +24,7 @@ _NO_TWIN = frozenset(
 
 
 def twins() -> Iterator[dict[str, Any]]:
-    """Every twin as plain data: names, options with the values drawn, claims."""
+    """Every twin as plain data: names, options with the values drawn."""
     own = set(own_names())
     for name, spec in specs().items():
         place = "" if name.startswith("optim.") else "nn."
@@ -33,7 +33,6 @@ def twins() -> Iterator[dict[str, Any]]:
             "torch": f"torch.{place}{name}",
             "npnet": f"npnet.{place}{name}" if name in own else None,
             "options": _options(spec),
-            "claims": [claim.text for claim in spec.claims],
         }
 
 

@@ -14,9 +14,9 @@ from npnet.twins.oracle import ask_module, ask_optimizer
 from npnet.verify.case import Config, Example, LayerConfig, Slot
 from npnet.verify.draw import Pick, Values
 from npnet.verify.precision import Precision
-from npnet.verify.spec import Answer, Claim, Drawn, Spec
+from npnet.verify.spec import Answer, Drawn, Spec
 
-__all__ = ["Claim", "Pick", "accepts", "build_module", "optimizer_spec", "spec"]
+__all__ = ["Pick", "accepts", "build_module", "optimizer_spec", "spec"]
 
 
 def accepts(function: Callable[..., Any], parameter: str) -> bool:
@@ -84,7 +84,6 @@ def spec(
     known_bad: Callable[[Config], str | None] = lambda config: None,
     reads_mask: bool = False,
     ignores: Collection[str] = (),
-    claims: Sequence[Claim] = (),
 ) -> Callable[[Callable[[Pick], Drawn]], Spec]:
     """Turn `def Name(pick): ... return config, inputs[, kwargs]` into the Spec of `module`.
 
@@ -127,7 +126,6 @@ def spec(
             draws=draws,
             known_bad=known_bad,
             reads_mask=reads_mask,
-            claims=tuple(claims),
         )
 
     return decorate
@@ -137,7 +135,7 @@ _SHAPES = ((3,), (), (1,), (2, 3), (4, 1, 2), (0,), (33,))
 
 
 def optimizer_spec(
-    optimizer: type[torch.optim.Optimizer], *, claims: Sequence[Claim] = ()
+    optimizer: type[torch.optim.Optimizer],
 ) -> Callable[[Callable[[Pick], Config]], Spec]:
     """Turn `def Name(pick): ... return config` into the Spec of a torch optimizer.
 
@@ -192,7 +190,6 @@ def optimizer_spec(
             lambda config: {},
             answer,
             optimizer=True,
-            claims=tuple(claims),
         )
 
     return decorate

@@ -83,7 +83,10 @@ class Examiner:
         failures: list[Failure] = []
         for s in range(example.sets):
             protocol = protocols[s] if protocols else self._protocol(example, s)
-            reply = ask(self.candidate.function, example, s, protocol, self.spec.optimizer, limit)
+            asked = (self.candidate.function, example, s, protocol, self.spec.optimizer)
+            reply = ask(*asked, limit)
+            if any(f.verdict is Verdict.TIMEOUT for f in reply.faults):
+                reply = ask(*asked, 5 * limit)  # a busy machine is no hang
             mask = None
             if self.spec.reads_mask:  # masks of its own are no breach of the contract
                 reply.faults = [f for f in reply.faults if not f.chance]

@@ -1,6 +1,6 @@
 """What a run leaves behind, as plain data: verdicts, findings, results per layer, the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -191,15 +191,3 @@ class Report:
         from npnet.report.html import fragment
 
         return fragment(self)
-
-
-def merge(reports: Sequence[Report]) -> Report:
-    """One report of several runs."""
-    whole = Report()
-    for r in reports:
-        whole.findings += r.findings
-        whole.layers += r.layers
-        whole.not_verified += r.not_verified
-        whole.seconds += r.seconds
-        whole.environment, whole.seed = r.environment, r.seed
-    return whole

@@ -1,7 +1,7 @@
 """A spec says what a twin accepts and what it answers; the engine knows nothing else of a twin."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,14 +42,6 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A convention that people get wrong: the sentence, and the check that proves it of torch."""
-
-    text: str
-    check: Callable[[], bool]
-
-
-@dataclass(frozen=True)
 class Spec:
     """What a twin is: its name, how its questions are drawn, how it answers them.
 
@@ -73,7 +65,6 @@ class Spec:
     draws: Callable[[Config], bool] = lambda config: False
     known_bad: Callable[[Config], str | None] = lambda config: None
     reads_mask: bool = False
-    claims: tuple[Claim, ...] = field(default=())
 
 
 @st.composite
