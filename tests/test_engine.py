@@ -182,7 +182,7 @@ def leftover_rows():
             if x.shape[0] > work.get((key, "n"), 0):
                 work[key, "n"] = x.shape[0]
                 rows[...] = g.params["weight"]
-            elif x.shape[0] < work[key, "n"]:
+            elif x.shape[0] < work.get((key, "n"), 0):
                 return Grads(g.inputs, {**g.params, "weight": rows.copy()})
             return g
 
@@ -298,7 +298,7 @@ def test_planted_mistake_is_found_and_named(mistake, quantity, verdict, words):
 def protocols_that_see(mistake, dtype="float64"):
     """The protocols under which single examples of a mistaken Linear fail."""
     spec = specs()["Linear"]
-    seen = set()
+    seen = {}
     drawn = []
     trial = Trial(
         candidate("Linear")(right), spec, dtype, Settings(examples=25), print, Coverage(), None
@@ -312,8 +312,8 @@ def protocols_that_see(mistake, dtype="float64"):
             if protocol == "split" and not (spec.split(example) and n >= (2,)):
                 continue
             for s in range(example.sets):
-                if examiner(example.pick(s), protocols=(protocol,)):
-                    seen.add(protocol)
+                for failure in examiner(example.pick(s), protocols=(protocol,)):
+                    seen.setdefault(protocol, failure.message)
     return seen
 
 
@@ -328,7 +328,9 @@ def protocols_that_see(mistake, dtype="float64"):
     ids=["interleaved", "again", "strided", "split"],
 )
 def test_only_its_own_protocol_sees_the_mistake(mistake, only):
-    assert protocols_that_see(mistake) == {only}
+    seen = protocols_that_see(mistake)
+
+    assert set(seen) == {only}, seen
 
 
 def test_exactness_is_what_finds_a_rounding_error_in_a_bilinear_layer(monkeypatch):
