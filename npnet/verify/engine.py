@@ -19,7 +19,7 @@ from npnet.verify.finding import (
     Verdict,
 )
 from npnet.verify.settings import SECTIONS, SETS, Settings, Tell
-from npnet.verify.targets import resolve, specs
+from npnet.verify.targets import resolve, specs, unaskable
 from npnet.verify.trial import Trial
 
 
@@ -80,7 +80,10 @@ def run_all(
             try:
                 result, findings, interrupted = _verify(c, asked, tell, stop, report.not_verified)
             except Exception as error:  # the run goes on with the rest
-                finding = _unaskable(c, error)
+                known = isinstance(error, ConfigError)
+                text = str(error) if known else f"{type(error).__name__}: {error}"
+                trace = "".join(traceback.format_exception(error))
+                finding = unaskable(c, f"{c.name} could not be asked: {text}", trace)
                 report.findings.append(finding)
                 tell({"event": "finding", "finding": finding})
                 continue
@@ -139,24 +142,6 @@ def _verify(
         not_verified.append(f"{c.name} {len(missing) - 3} more pairs of options")
     result = LayerResult(c.name, c.twin, outcomes, covered, coverable, tuple(missing))
     return result, findings, trial.interrupted
-
-
-def _unaskable(c: Candidate, error: Exception) -> Finding:
-    """A candidate that no question can be put to: options that its twin does not take."""
-    text = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
-    return Finding(
-        id=f"{c.name}-not-asked",
-        layer=c.name,
-        twin=c.twin,
-        quantity="twin",
-        verdict=Verdict.CRASH,
-        dtype="",
-        device="cpu",
-        message=f"{c.name} could not be asked: {text}",
-        source=c.source("forward"),
-        traceback="".join(traceback.format_exception(error)),
-        target=c.target,
-    )
 
 
 def _inherited(finding: Finding, before: Sequence[Finding]) -> bool:

@@ -219,21 +219,23 @@ def _of_namespace(
             check_twin(c)
             good.append(c)
         except ConfigError as error:  # the others are asked all the same
-            broken.append(_without_twin(c, error))
+            broken.append(unaskable(c, str(error)))
     return good, broken
 
 
-def _without_twin(c: Candidate, error: ConfigError) -> Finding:
+def unaskable(c: Candidate, message: str, trace: str = "") -> Finding:
+    """A candidate that no question can be put to: no such twin, or options it does not take."""
     return Finding(
-        id=f"load-{c.name}",
+        id=f"{c.name}-not-asked",
         layer=c.name,
         twin=c.twin,
         quantity="twin",
         verdict=Verdict.CRASH,
         dtype="",
         device="cpu",
-        message=str(error),
+        message=message,
         source=c.source("forward"),
+        traceback=trace,
         target=c.target,
     )
 

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -39,6 +40,6 @@ class Mutant:
         module = ModuleType(f"{original.__name__}__mutant")
         module.__file__ = original.__file__
         # dataclasses look their module up by name while they are built
-        importlib.sys.modules[module.__name__] = module  # type: ignore[attr-defined]
+        sys.modules[module.__name__] = module
         exec(compile(source, f"<mutant of {self.layer}>", "exec"), vars(module))
         return getattr(module, name)
