@@ -25,12 +25,12 @@ def _config(pick: Pick, module: type[nn.Module]) -> dict[str, Any]:
 
 def _batch(pick: Pick, config: dict[str, Any], rest: tuple[int, ...]) -> int:
     """At least two values per channel where statistics are taken of the batch: torch asks that."""
-    batch: int = pick.option("batch", 3, 2, 1, 4, 5)
+    batch: int = pick.option("batch", 3, 2, 1, 4, 5, 0)
     own = config["training"] or not config["track_running_stats"]
     size = batch
     for n in rest:
         size *= n
-    return batch + 1 if own and size < 2 else batch
+    return batch + 1 if own and size == 1 else batch
 
 
 def _batched(config: Config) -> bool:

@@ -57,8 +57,6 @@ def Conv2d(pick: Pick) -> Drawn:
         )
     )
     shape = images(pick, config["in_channels"], (least[0], least[1]))
-    if not shape[0] and mode != "zeros":  # torch pads no batch of size 0 in the other modes
-        shape = (1, *shape[1:])
     return config, (pick.values("x", shape),)
 
 
