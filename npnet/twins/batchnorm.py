@@ -4,9 +4,48 @@ from typing import Any
 
 from torch import nn
 
-from npnet.twins.spec import Pick, accepts, spec
+from npnet.twins.spec import Claim, Pick, accepts, same, spec
 from npnet.verify.case import Config
+from npnet.verify.claim import Ask, Told
 from npnet.verify.spec import Drawn
+
+_CLAIMS = (
+    Claim(
+        "It normalises by the biased variance (÷ n), and keeps the unbiased one (÷ (n - 1)).",
+        lambda ask: (
+            same(_two(ask, eps=3.0).y, [[-0.5], [0.5]])
+            and same(_two(ask, momentum=0.125).updates["running_var"], [0.875 * 1 + 0.125 * 2])
+        ),
+    ),
+    Claim(
+        "momentum is the share of the new batch: running ← (1 - momentum) running + momentum new.",
+        lambda ask: same(_two(ask, momentum=0.25).updates["running_mean"], [0.25]),
+    ),
+    Claim(
+        "eps is added to the variance, inside of the root.",
+        lambda ask: same(_two(ask, eps=8.0).y, [[-1 / 3], [1 / 3]]),
+    ),
+    Claim(
+        "With momentum=None the running statistics are the average over all batches so far.",
+        lambda ask: same(_two(ask, momentum=None, seen=3).updates["running_mean"], [0.25]),
+    ),
+    Claim(
+        "In evaluation the statistics are constants: no term of the gradient goes through them.",
+        lambda ask: same(_two(ask, training=False, eps=0.0, dy=[[1.0], [5.0]]).dx, [[1.0], [5.0]]),
+    ),
+)
+
+
+def _two(ask: Ask, dy: Any = None, seen: int = 0, **config: Any) -> Told:
+    """Answers for one channel with the values 0 and 2, and running statistics of 0 and 1."""
+    state = {
+        "weight": [1.0],
+        "bias": [0.0],
+        "running_mean": [0.0],
+        "running_var": [1.0],
+        "num_batches_tracked": seen,
+    }
+    return ask([[0.0], [2.0]], state=state, dy=dy, num_features=1, **config)
 
 
 def _config(pick: Pick, module: type[nn.Module]) -> dict[str, Any]:
@@ -37,7 +76,7 @@ def _batched(config: Config) -> bool:
     return config["momentum"] is not None  # torch reads the number of batches as a number then
 
 
-@spec(nn.BatchNorm1d, positive={"running_var"}, batched=_batched)
+@spec(nn.BatchNorm1d, positive={"running_var"}, batched=_batched, claims=_CLAIMS)
 def BatchNorm1d(pick: Pick) -> Drawn:
     config = _config(pick, nn.BatchNorm1d)
     rest = pick.option("length", (), (3,), (1,), (2,))

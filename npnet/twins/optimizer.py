@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from npnet.twins.spec import Pick, optimizer_spec
+from npnet.twins.spec import Claim, Pick, optimizer_spec, same
 from npnet.verify.case import Config
 
 
@@ -20,7 +20,18 @@ def _eps(pick: Pick) -> float:
     return eps
 
 
-@optimizer_spec(torch.optim.SGD)
+@optimizer_spec(
+    torch.optim.SGD,
+    claims=(
+        Claim(
+            "The first momentum buffer is the gradient itself: dampening starts with the second.",
+            lambda ask: same(
+                ask.steps([1.0], [[1.0], [1.0]], lr=0.125, momentum=0.5, dampening=0.5),
+                [[0.875], [0.75]],
+            ),
+        ),
+    ),
+)
 def SGD(pick: Pick) -> Config:
     config: dict[str, Any] = {
         "lr": _rate(pick),

@@ -12,11 +12,12 @@ from torch import nn
 from npnet.contract import Array
 from npnet.twins.oracle import ask_module, ask_optimizer
 from npnet.verify.case import Config, Example, LayerConfig, Slot
+from npnet.verify.claim import Claim, same
 from npnet.verify.draw import Pick, Values
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Answer, Drawn, Spec
 
-__all__ = ["Pick", "accepts", "build_module", "optimizer_spec", "spec"]
+__all__ = ["Claim", "Pick", "accepts", "build_module", "optimizer_spec", "same", "spec"]
 
 
 def accepts(function: Callable[..., Any], parameter: str) -> bool:
@@ -84,13 +85,15 @@ def spec(
     known_bad: Callable[[Config], str | None] = lambda config: None,
     reads_mask: bool = False,
     ignores: Collection[str] = (),
+    claims: Sequence[Claim] = (),
 ) -> Callable[[Callable[[Pick], Drawn]], Spec]:
     """Turn `def Name(pick): ... return config, inputs[, kwargs]` into the Spec of `module`.
 
     The state is drawn from the module's own state_dict; entries named in `positive` are made
     positive. `batched` says under which configurations vmap knows the module, `mutates` which
     parameters a forward pass may change. `ignores` names arguments that change the representation
-    of the twin's answers and not their values (Embedding's sparse).
+    of the twin's answers and not their values (Embedding's sparse). `claims` are the conventions
+    that people get wrong.
     """
     modules = _Modules(module, ignores)
 
@@ -126,6 +129,7 @@ def spec(
             draws=draws,
             known_bad=known_bad,
             reads_mask=reads_mask,
+            claims=tuple(claims),
         )
 
     return decorate
@@ -136,6 +140,8 @@ _SHAPES = ((3,), (), (1,), (2, 3), (4, 1, 2), (0,), (33,))
 
 def optimizer_spec(
     optimizer: type[torch.optim.Optimizer],
+    *,
+    claims: Sequence[Claim] = (),
 ) -> Callable[[Callable[[Pick], Config]], Spec]:
     """Turn `def Name(pick): ... return config` into the Spec of a torch optimizer.
 
@@ -190,6 +196,7 @@ def optimizer_spec(
             lambda config: {},
             answer,
             optimizer=True,
+            claims=tuple(claims),
         )
 
     return decorate

@@ -23,8 +23,10 @@ class Values:
     """An array to be filled with data once for every value set.
 
     kind "real": any family. "positive": the same, made positive. "index": integers below `high`,
-    with repeats. "probability": non-negative, summing to 1 along axis `axis`. "binary": 0 or 1,
-    or in between. `kinks` are values that must turn up often.
+    with repeats. "distinct": integers below `high`, without repeats along the last axis. "bool":
+    true or false. "sign": 1 or -1. "probability": non-negative, summing to 1 along axis `axis`.
+    "binary": 0 or 1, or in between. "unit": from 0 to 1, both included. `kinks` are values that
+    must turn up often.
     """
 
     shape: tuple[int, ...]
@@ -231,8 +233,8 @@ def themes(rng: np.random.Generator, sets: int) -> tuple[str, ...]:
 def data(values: Values, rng: np.random.Generator, chosen: Sequence[str], dtype: str) -> Array:
     """The arrays of all value sets, stacked. A set's tensors mostly share the set's family."""
     shape = values.shape
-    if values.kind == "index":
-        return _indices(values, rng, len(chosen))
+    if values.kind in DISCRETE:
+        return DISCRETE[values.kind](values, rng, len(chosen))
     out = np.empty((len(chosen), *shape))
     for s, theme in enumerate(chosen):
         family = theme if theme == "integers" or rng.random() < 0.7 else "normal"
@@ -246,6 +248,11 @@ def data(values: Values, rng: np.random.Generator, chosen: Sequence[str], dtype:
     elif values.kind == "binary":
         soft = rng.random(out.shape) < 0.3
         out = np.where(soft, rng.random(out.shape), (out > 0).astype(np.float64))
+    elif values.kind == "sign":
+        out = np.where(out > 0, 1.0, -1.0)
+    elif values.kind == "unit":
+        out = np.abs(out)
+        out = np.where(out > 1, 1 / out, out)
     return out.astype(dtype)
 
 
@@ -254,6 +261,19 @@ def _indices(values: Values, rng: np.random.Generator, sets: int) -> Array:
     if values.extra:
         found = np.where(rng.random(found.shape) < 0.25, rng.choice(values.extra), found)
     return found
+
+
+def _distinct(values: Values, rng: np.random.Generator, sets: int) -> Array:
+    keys = rng.random((sets, *values.shape[:-1], values.high))
+    return np.argsort(keys, axis=-1)[..., : values.shape[-1]]
+
+
+def _booleans(values: Values, rng: np.random.Generator, sets: int) -> Array:
+    return rng.random((sets, *values.shape)) < 0.4
+
+
+DISCRETE = {"index": _indices, "distinct": _distinct, "bool": _booleans}
+"""Kinds of data that have no gradient and no family."""
 
 
 def describe(value: Any) -> str:

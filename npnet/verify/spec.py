@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from npnet.contract import Array
 from npnet.verify.case import Config, Example, Slot
+from npnet.verify.claim import Claim
 from npnet.verify.draw import Only, Pick, Values, data, slots, themes
 from npnet.verify.precision import Precision
 
@@ -53,6 +54,7 @@ class Spec:
     split: whether the first axis of every input is a batch that may be split in two
     draws: whether a configuration takes random numbers
     known_bad: why torch itself is wrong under a configuration, or None
+    claims: the twin's conventions, each with a check
     """
 
     name: str
@@ -65,6 +67,7 @@ class Spec:
     draws: Callable[[Config], bool] = lambda config: False
     known_bad: Callable[[Config], str | None] = lambda config: None
     reads_mask: bool = False
+    claims: tuple[Claim, ...] = ()
 
 
 @st.composite

@@ -14,7 +14,7 @@ from typing import Any
 
 from npnet.contract import ConfigError, Forward
 from npnet.verify.candidate import Candidate, sources
-from npnet.verify.case import Case, OptimizerCase
+from npnet.verify.case import Case, LayerConfig, OptimizerCase
 from npnet.verify.finding import Finding, Source, Verdict
 from npnet.verify.spec import Spec
 
@@ -57,9 +57,16 @@ def build(layer: str, config: Mapping[str, Any]) -> Any:
 
 
 def _construct(cls: Any, config: Mapping[str, Any]) -> Any:
-    kwargs = dict(config)
-    layers = [build(x.layer, x.config) for x in kwargs.pop("layers", ())]
-    return cls(*layers, **kwargs)
+    kwargs = {name: _argument(value) for name, value in config.items()}
+    return cls(*kwargs.pop("layers", ()), **kwargs)
+
+
+def _argument(value: Any) -> Any:
+    if isinstance(value, LayerConfig):
+        return build(value.layer, value.config)
+    if isinstance(value, tuple):
+        return tuple(_argument(v) for v in value)
+    return value
 
 
 def _layer(cls: Any) -> Callable[[Case], Forward]:

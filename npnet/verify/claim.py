@@ -1,0 +1,110 @@
+"""Conventions of a twin as claims: a sentence, and a small question whose answer proves it.
+
+A claim is asked of the twin itself and of npnet's layer alike; what passes may be printed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from npnet.contract import Array, State
+from npnet.verify.case import Case, Config, OptimizerCase, map_leaves
+from npnet.verify.draw import data
+
+if TYPE_CHECKING:
+    from npnet.verify.spec import Spec
+
+_DIGITS = 9  # to which the numbers in a claim are meant
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was answered to one question of a claim, in float64."""
+
+    y: Any
+    dx: Any  # of the first input
+    dxs: tuple[Any, ...]
+    params: State
+    updates: State
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Puts the questions of a claim to a candidate.
+
+    `ask([1.0, 2.0], eps=0.5).dx`: positional arguments are inputs, keywords the configuration;
+    `state`, `dy` (1 everywhere if left out), `kwargs` and `seed` are what their names say. Entries
+    of the state that are left out are drawn.
+    """
+
+    function: Callable[[Any], Any]
+    spec: "Spec"
+
+    def __call__(
+        self,
+        *inputs: Any,
+        state: Mapping[str, ArrayLike] | None = None,
+        dy: Any = None,
+        kwargs: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        **config: Any,
+    ) -> Told:
+        """The answer of a layer."""
+        xs = map_leaves(inputs, "", lambda _, x: _array(x))
+        named = {name: _array(x) for name, x in (kwargs or {}).items()}
+        rng = np.random.default_rng(seed)
+        forward = self.function(Case(config, self._state(config, state or {}), xs, named, rng))
+        y = forward.y
+        if dy is None:
+            dy = map_leaves(y, "", lambda _, v: np.ones_like(v) if v.dtype.kind == "f" else None)
+        grads = forward.vjp(map_leaves(dy, "", lambda _, v: None if v is None else np.asarray(v)))
+        first = grads.inputs[0] if grads.inputs else None
+        return Told(y, first, tuple(grads.inputs), grads.params, forward.updates)
+
+    def steps(
+        self,
+        params: ArrayLike,
+        grads: list[Any],
+        lr: float | tuple[float, ...] | None = None,
+        **config: Any,
+    ) -> list[Array]:
+        """The one parameter of an optimizer after each step; a gradient may be None."""
+        rate = config.get("lr", 1.0) if lr is None else lr
+        rates = rate if isinstance(rate, tuple) else (rate,) * len(grads)
+        asked = tuple({"p": None if g is None else np.asarray(g, np.float64)} for g in grads)
+        case = OptimizerCase(config, {"p": np.asarray(params, np.float64)}, asked, rates)
+        found = self.function(case)
+        return [(after[0] if isinstance(after, tuple) else after)["p"] for after in found]
+
+    def _state(self, config: Config, given: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        rng = np.random.default_rng(0)
+        wanted = self.spec.state(config).items()
+        drawn = {name: data(v, rng, ("normal",), "float64")[0] for name, v in wanted}
+        return drawn | {name: np.asarray(a) for name, a in given.items()}
+
+
+def _array(x: Any) -> Any:
+    """Numbers and lists of them as arrays: [1.0] is a float64 array, [1] an int64 one."""
+    return np.asarray(x) if isinstance(x, list | float | np.ndarray) else x
+
+
+def same(got: Any, want: Any) -> bool:
+    """The same shape, and the same numbers to nine digits; nan is nan."""
+    a, b = np.asarray(got), np.asarray(want)
+    if a.shape != b.shape:
+        return False
+    with np.errstate(invalid="ignore"):
+        near = np.abs(a - b) <= 10.0**-_DIGITS * np.maximum(1.0, np.abs(b))
+        near &= np.isfinite(b)
+    return bool((near | (a == b) | (np.isnan(a) & np.isnan(b))).all())
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A convention in a sentence, and the check that proves it of whatever answers `ask`."""
+
+    text: str
+    check: Callable[[Ask], bool]
