@@ -38,7 +38,7 @@ _CLAIMS = (
 
 def _two(ask: Ask, dy: Any = None, seen: int = 0, **config: Any) -> Told:
     """Answers for one channel with the values 0 and 2, and running statistics of 0 and 1."""
-    state = {
+    state: dict[str, Any] = {
         "weight": [1.0],
         "bias": [0.0],
         "running_mean": [0.0],
