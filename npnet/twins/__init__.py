@@ -6,6 +6,8 @@ The only package that imports torch.
 from importlib import import_module
 from pkgutil import iter_modules
 
+from npnet.twins.convert import from_torch as from_torch
+from npnet.twins.convert import to_torch as to_torch
 from npnet.verify.spec import Spec
 
 SPECS: dict[str, Spec] = {

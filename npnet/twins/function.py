@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from npnet.contract import Array, ConfigError, Forward, Grads
+from npnet.twins.convert import module_of
 from npnet.twins.oracle import Masks
 from npnet.verify.adapt.wiring import (
     EMPTY,
@@ -25,7 +26,7 @@ from npnet.verify.adapt.wiring import (
     Wiring,
     places,
 )
-from npnet.verify.case import Case, Config, LayerConfig, OptimizerCase, map_leaves
+from npnet.verify.case import Case, Config, OptimizerCase, map_leaves
 
 Tensor = torch.Tensor
 
@@ -164,19 +165,7 @@ def _module(f: Any, has_layout: bool, has_config: bool, device: str) -> _Prepare
 
 
 def _built(f: type[nn.Module], config: Config) -> nn.Module:
-    """The module of a configuration; `training` is a mode in torch and a field in npnet."""
-    kwargs = {name: _argument(value) for name, value in config.items()}
-    training, layers = kwargs.pop("training", True), kwargs.pop("layers", ())
-    built = f(*layers, **kwargs)
-    return built if training else built.eval()  # train() would reach the layers inside
-
-
-def _argument(value: Any) -> Any:
-    if isinstance(value, LayerConfig):
-        return _built(getattr(nn, value.layer), value.config)
-    if isinstance(value, tuple):
-        return tuple(_argument(v) for v in value)
-    return _tensor(value, "cpu")
+    return module_of(f, config, lambda value: _tensor(value, "cpu"))
 
 
 def _load(module: nn.Module, state: Mapping[str, Array], device: str) -> None:

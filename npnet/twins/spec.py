@@ -1,8 +1,8 @@
 """How a spec is declared: a function that draws configurations, named after its module."""
 
 import inspect
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from npnet.contract import Array
+from npnet.twins.convert import READ, Read, module_of
 from npnet.twins.oracle import ask_module, ask_optimizer
-from npnet.verify.case import Config, Example, LayerConfig, Slot
+from npnet.verify.case import Config, Example, Slot
 from npnet.verify.claim import Claim, same
 from npnet.verify.draw import Pick, Values
 from npnet.verify.precision import Precision
@@ -26,27 +27,15 @@ def accepts(function: Callable[..., Any], parameter: str) -> bool:
 
 
 def build_module(module: type[nn.Module], config: Config) -> nn.Module:
-    """The torch module of a configuration, in float64 and without values of its own.
-
-    `training` is a mode in torch and a field in npnet; Values, Slots and arrays stand for tensors;
-    a LayerConfig stands for a module of torch.nn.
-    """
-    with warnings.catch_warnings(), torch.device("meta"):
-        warnings.simplefilter("ignore")  # of deprecated arguments, which are asked too
-        kwargs = {name: _argument(value) for name, value in config.items()}
-        training = kwargs.pop("training", True)
-        layers = kwargs.pop("layers", ())
-        built = module(*layers, **kwargs).double()
-        return built if training else built.eval()  # train() would reach the layers inside
+    """The torch module of a configuration, in float64 and without values of its own."""
+    with torch.device("meta"):
+        return module_of(module, config, _meta).double()
 
 
-def _argument(value: Any) -> Any:
+def _meta(value: Any) -> Any:
+    """Values, Slots and arrays stand for tensors."""
     if isinstance(value, Values | np.ndarray):
         return torch.ones(value.shape, dtype=torch.float64)
-    if isinstance(value, LayerConfig):
-        return build_module(getattr(nn, value.layer), value.config)
-    if isinstance(value, tuple) and any(isinstance(v, LayerConfig) for v in value):
-        return tuple(_argument(v) for v in value)
     return value
 
 
@@ -86,6 +75,7 @@ def spec(
     reads_mask: bool = False,
     ignores: Collection[str] = (),
     claims: Sequence[Claim] = (),
+    read: Read = MappingProxyType({}),
 ) -> Callable[[Callable[[Pick], Drawn]], Spec]:
     """Turn `def Name(pick): ... return config, inputs[, kwargs]` into the Spec of `module`.
 
@@ -93,9 +83,11 @@ def spec(
     positive. `batched` says under which configurations vmap knows the module, `mutates` which
     parameters a forward pass may change. `ignores` names arguments that change the representation
     of the twin's answers and not their values (Embedding's sparse). `claims` are the conventions
-    that people get wrong.
+    that people get wrong. `read` says how from_torch reads the constructor arguments that a module
+    does not keep under their names.
     """
     modules = _Modules(module, ignores)
+    READ[module] = read
 
     def state(config: Config) -> dict[str, Values]:
         found: dict[str, Values] = {}

@@ -6,6 +6,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -61,6 +62,26 @@ def _construct(cls: Any, config: Mapping[str, Any]) -> Any:
     return cls(*kwargs.pop("layers", ()), **kwargs)
 
 
+def layer_class(name: str) -> Any | None:
+    """The layer of npnet.nn with this name, or None."""
+    found = getattr(importlib.import_module("npnet.nn"), name, None)
+    return found if isinstance(found, type) else None
+
+
+def layer_config(layer: Any) -> LayerConfig:
+    """What `build` builds this layer of again."""
+
+    def argument(value: Any) -> Any:
+        if is_dataclass(value):
+            return layer_config(value)
+        return tuple(argument(v) for v in value) if isinstance(value, tuple) else value
+
+    if not is_dataclass(layer):
+        raise ConfigError(f"a layer must be one of npnet.nn, but is {layer!r}.")
+    name = type(layer).__name__
+    return LayerConfig(name, {f.name: argument(getattr(layer, f.name)) for f in fields(layer)})
+
+
 def _argument(value: Any) -> Any:
     if isinstance(value, LayerConfig):
         return build(value.layer, value.config)
@@ -83,8 +104,6 @@ def _layer(cls: Any) -> Callable[[Case], Forward]:
 
 
 def _optimizer(cls: Any) -> Callable[[OptimizerCase], Any]:
-    from dataclasses import replace
-
     optim = importlib.import_module("npnet.optim")
 
     def steps(case: OptimizerCase) -> list[Any]:
