@@ -246,6 +246,16 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
     help="What to judge.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed asks the same.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=int,
+    default=1,
+    show_default=True,
+    callback=_at_least_one,
+    metavar="N",
+    help="Candidates asked at a time, each in a process of its own.",
+)
 @click.option("--time-budget", callback=_seconds, metavar="TIME", help="As 90s, 10m or 1.5h.")
 @click.option(
     "--require", callback=_one_of("cuda"), metavar="cuda", help="Fail (4) without this device."
@@ -273,6 +283,7 @@ def verify(
     device: str,
     only: tuple[str, ...],
     seed: int,
+    jobs: int,
     time_budget: float | None,
     require: str | None,
     report_dir: str | None,
@@ -312,6 +323,7 @@ def verify(
                 seed=seed,
                 fail_fast=fail_fast,
                 time_budget=time_budget,
+                jobs=jobs,
                 on_event=_Listener(writer, shown, interruption),
             )
         report = writer.complete(report)
@@ -331,7 +343,7 @@ class _Listener:
         self._writer(event)
         if self._screen is not None:
             self._show(event)
-        if event["event"] == "example":
+        if event["event"] in ("example", "tick"):
             self._interruption.check()
 
     def _show(self, event: "Event") -> None:

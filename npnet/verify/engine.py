@@ -2,7 +2,8 @@
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from npnet.contract import ConfigError
@@ -18,7 +19,8 @@ from npnet.verify.finding import (
     Report,
     Verdict,
 )
-from npnet.verify.settings import SECTIONS, SETS, Settings, Tell
+from npnet.verify.parallel import each
+from npnet.verify.settings import SECTIONS, SETS, Event, Settings, Tell
 from npnet.verify.targets import resolve, specs, unaskable
 from npnet.verify.trial import Trial
 
@@ -33,6 +35,7 @@ def run(
     sets: int = SETS,
     fail_fast: bool = False,
     time_budget: float | None = None,
+    jobs: int = 1,
     on_event: Tell | None = None,
 ) -> Report:
     """Hold candidates against their torch twins.
@@ -45,14 +48,17 @@ def run(
     seed: of the questions; the same seed asks the same
     fail_fast: stop after the first candidate that diverges
     time_budget: seconds after which no further question is asked
+    jobs: candidates that are asked at a time, each in a process of its own
     on_event: called with a mapping for everything that happens, as it happens
 
     Raises ConfigError for a target or a setting that does not exist. Ctrl-C ends the run with what
     was found until then.
     """
+    if jobs < 1:
+        raise ConfigError(f"jobs must be at least 1, but is {jobs}.")
     asked = Settings(examples, tuple(dtypes), tuple(only), seed, sets, fail_fast, time_budget)
     candidates, broken = resolve(target)
-    return run_all(candidates, asked, on_event=on_event, broken=broken)
+    return run_all(candidates, asked, on_event=on_event, broken=broken, jobs=jobs)
 
 
 def run_all(
@@ -61,6 +67,7 @@ def run_all(
     *,
     on_event: Tell | None = None,
     broken: Sequence[Finding] = (),
+    jobs: int = 1,
 ) -> Report:
     """Hold these candidates against their twins; `broken` are those that could not be loaded."""
     from npnet.verify.environment import environment
@@ -72,51 +79,90 @@ def run_all(
     for finding in broken:
         tell({"event": "finding", "finding": finding})
     stop = started + asked.time_budget if asked.time_budget else None
+    results: dict[str, LayerResult] = {}
+    answers = _answers(candidates, asked, tell, stop, jobs)
     try:
-        for c in candidates:
-            if stop is not None and time.monotonic() > stop:
-                report.not_verified.append(f"{c.name} (time budget spent)")
-                continue
-            try:
-                result, findings, interrupted = _verify(c, asked, tell, stop, report.not_verified)
-            except Exception as error:  # the run goes on with the rest
-                known = isinstance(error, ConfigError)
-                text = str(error) if known else f"{type(error).__name__}: {error}"
-                trace = "".join(traceback.format_exception(error))
-                finding = unaskable(c, f"{c.name} could not be asked: {text}", trace)
-                report.findings.append(finding)
-                tell({"event": "finding", "finding": finding})
-                continue
-            report.findings += findings
-            if interrupted:
+        for verified in answers:
+            report.findings += verified.findings
+            report.not_verified += verified.not_verified
+            if verified.interrupted:
                 raise KeyboardInterrupt
-            report.layers.append(result)
-            tell({"event": "layer", "result": result})
-            if asked.fail_fast and any(f.verdict in DIVERGED | BROKEN for f in findings):
+            if verified.result is not None:
+                results[verified.result.layer] = verified.result
+                tell({"event": "layer", "result": verified.result})
+            if asked.fail_fast and any(f.verdict in DIVERGED | BROKEN for f in verified.findings):
                 break
     except KeyboardInterrupt:
         report.not_verified.append("the rest (interrupted)")
-    done = {layer.layer for layer in report.layers}
+    finally:
+        answers.close()
+    report.layers += [results[c.name] for c in candidates if c.name in results]
     report.not_verified += [
         c.name
         for c in candidates
-        if c.name not in done and not any(n.startswith(c.name) for n in report.not_verified)
+        if c.name not in results and not any(n.startswith(c.name) for n in report.not_verified)
     ]
     report.seconds = time.monotonic() - started
     tell({"event": "end", "report": report})
     return report
 
 
-def _verify(
-    c: Candidate,
-    asked: Settings,
-    tell: Tell,
-    stop: float | None,
-    not_verified: list[str],
-) -> tuple[LayerResult, list[Finding], bool]:
+@dataclass
+class Verified:
+    """What came of one candidate; no result where it could not be asked, or not to the end."""
+
+    result: LayerResult | None = None
+    findings: list[Finding] = field(default_factory=list)
+    not_verified: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def _answers(
+    candidates: Sequence[Candidate], asked: Settings, tell: Tell, stop: float | None, jobs: int
+) -> Generator[Verified, None, None]:
+    """Every candidate's result, here one after the other or, with several jobs, as they come."""
+    away = [c for c in candidates if c.target] if jobs > 1 else []
+    tick: Event = {"event": "tick"}
+    for told in each(away, asked, stop, jobs):
+        if told is None:
+            tell(tick)
+            continue
+        for event in told.events:
+            tell(event)
+        if told.verified is not None:
+            yield told.verified
+            continue
+        message = f"the process that asked {told.candidate.name} died (a segmentation fault?)"
+        yield _broken(told.candidate, message, "", tell)
+    for c in candidates:
+        if c not in away:
+            yield verify(c, asked, tell, stop)
+
+
+def verify(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Verified:
+    """Hold one candidate against its twin, whatever it does."""
+    if stop is not None and time.monotonic() > stop:
+        return Verified(not_verified=[f"{c.name} (time budget spent)"])
+    try:
+        return _verify(c, asked, tell, stop)
+    except Exception as error:  # the run goes on with the rest
+        known = isinstance(error, ConfigError)
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+        return _broken(c, f"{c.name} could not be asked: {text}", trace, tell)
+
+
+def _broken(c: Candidate, message: str, trace: str, tell: Tell) -> Verified:
+    finding = unaskable(c, message, trace)
+    tell({"event": "finding", "finding": finding})
+    return Verified(findings=[finding])
+
+
+def _verify(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Verified:
     spec = specs()[c.twin]
     outcomes: dict[str, Outcome] = {}
     findings: list[Finding] = []
+    not_verified: list[str] = []
     coverage = Coverage()
     for dtype in asked.dtypes:
         trial = Trial(c, spec, dtype, asked, tell, coverage, stop)
@@ -126,7 +172,7 @@ def _verify(
         for finding in fresh:
             tell({"event": "finding", "finding": finding})
         if trial.interrupted:
-            break
+            return Verified(None, findings, not_verified, interrupted=True)
         rare = [q for q, n in trial.evidence.seen.items() if n < SELDOM]
         not_verified += [f"{c.name} {dtype} {q} (seldom drawn)" for q in rare[:2]]
         if len(rare) > 2:
@@ -141,7 +187,7 @@ def _verify(
     if len(missing) > 3:
         not_verified.append(f"{c.name} {len(missing) - 3} more pairs of options")
     result = LayerResult(c.name, c.twin, outcomes, covered, coverable, tuple(missing))
-    return result, findings, trial.interrupted
+    return Verified(result, findings, not_verified)
 
 
 def _inherited(finding: Finding, before: Sequence[Finding]) -> bool:
