@@ -9,6 +9,7 @@ import torch
 from torch import nn as torch_nn
 
 from npnet import nn, optim
+from npnet.optim import lr_scheduler
 from npnet.twins import SPECS
 from npnet.twins.spec import accepts
 from npnet.verify import run
@@ -18,8 +19,9 @@ from npnet.verify.settings import Settings
 from npnet.verify.targets import build, native
 from npnet.verify.trial import Trial
 
-LAYERS = [name for name in SPECS if not name.startswith("optim.")]
+LAYERS = [name for name in SPECS if "." not in name]
 OPTIMIZERS = [name for name in SPECS if name.startswith("optim.")]
+SCHEDULES = [name for name in SPECS if name.startswith("lr_scheduler.")]
 LEFT_OUT = {"device", "dtype", "params", "foreach", "fused", "capturable", "differentiable"}
 
 
@@ -38,8 +40,12 @@ def test_every_layer_has_a_spec_and_every_spec_a_layer():
     optimizers = {f"optim.{n}" for n, v in vars(optim).items() if hasattr(v, "step")}
     optimizers = {n for n in optimizers if not n.endswith("State")}
 
+    schedules = {f"lr_scheduler.{n}" for n, v in vars(lr_scheduler).items() if isinstance(v, type)}
+    schedules -= {"lr_scheduler.PlateauState"}
+
     assert layers == set(LAYERS)
     assert optimizers == set(OPTIMIZERS)
+    assert schedules == set(SCHEDULES)
 
 
 def arguments(function):
@@ -78,6 +84,20 @@ def test_optimizer_arguments_are_those_of_the_twin(name):
 
     assert set(mine) == set(want)
     assert {k: mine[k] for k in want} == want
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedule_arguments_are_those_of_the_twin(name):
+    """Less last_epoch, as there is nothing to resume; the first rate stands for the optimizer."""
+    name = name.removeprefix("lr_scheduler.")
+    mine = arguments(getattr(lr_scheduler, name).__init__)
+    want = arguments(getattr(torch.optim.lr_scheduler, name).__init__)
+    left_out = {"optimizer", "last_epoch"}
+
+    assert [n for n in mine if n != "lr"] == [n for n in want if n not in left_out]
+    assert {n: mine[n] for n in want if n not in left_out} == {
+        n: default for n, default in want.items() if n not in left_out
+    }
 
 
 def drawn(name, count):
@@ -133,9 +153,10 @@ def test_init_has_the_distribution_of_reset_parameters(name, config):
             assert np.abs(mine).max() <= np.abs(want).max() * 1.1, key
 
 
-@pytest.mark.parametrize("name", LAYERS + OPTIMIZERS)
+@pytest.mark.parametrize("name", SPECS)
 def test_docstring_says_what_a_porter_needs(name):
-    cls = getattr(optim if name.startswith("optim.") else nn, name.split(".")[-1])
+    package = {"optim": optim, "lr_scheduler": lr_scheduler}.get(name.split(".")[0], nn)
+    cls = getattr(package, name.split(".")[-1])
 
     assert "Twin: torch." in cls.__doc__
     assert cls.__dataclass_params__.frozen

@@ -1,5 +1,6 @@
 """Optimizers: pure functions of parameters, gradients and a state."""
 
+from npnet.optim import lr_scheduler as lr_scheduler
 from npnet.optim.adam import Adam as Adam
 from npnet.optim.adam import AdamState as AdamState
 from npnet.optim.adam import AdamW as AdamW

@@ -37,7 +37,8 @@ def script(finding: Finding, *, arrays: str = BESIDE, pytest: bool = False) -> s
             f"{f.id} is {f.verdict}: no single case shows it. "
             f"Run npnet verify {f.target or f.layer}."
         )
-    kind = _Optimizer(f, f.case) if f.twin.startswith("optim.") else _Layer(f, f.case)
+    kinds = {"optim": _Optimizer, "lr_scheduler": _Schedule}
+    kind = kinds.get(f.twin.rpartition(".")[0], _Layer)(f, f.case)
     body = _data(f, f.case, arrays)
     if f.verdict in BROKEN:
         guard = f.verdict is Verdict.TIMEOUT
@@ -149,6 +150,7 @@ _IMPORTS = (
     ("", ""),
     ("nn.", "from npnet import nn"),
     ("optim.", "from npnet import optim"),
+    ("Power(", "from npnet.twins.lr_scheduler import Power"),
     ("Forward(", "from npnet.contract import Forward"),
     ("Grads(", "from npnet.contract import Grads"),
     ("Case(", "from npnet.verify.case import Case"),
@@ -684,3 +686,64 @@ class _Optimizer(_Kind):
         yield f"case = OptimizerCase(config, params, grads, rates, {restart!r})"
         yield f"step = list(candidate(case))[{self.step - 1}]"
         yield "return step if isinstance(step, tuple) else (step, {})"
+
+
+class _Schedule(_Layer):
+    """The script of a learning-rate schedule."""
+
+    def _forward(self) -> Iterator[str]:
+        if not self.native:
+            yield from super()._forward()
+            return
+        steps, metrics = self.example.kwargs["steps"], self.example.kwargs.get("metrics")
+        twin, config = self.f.twin, self.example.config
+        yield "def forward(arrays):"
+        yield '    """The candidate\'s rates, as the output of a layer."""'
+        yield f"    schedule = {construct('optim', twin, config, False)}"
+        if metrics is not None:
+            yield "    state, rates = schedule.init(), []"
+            yield f"    for metric in {literal(metrics)}:"
+            yield "        state = schedule.step(metric, state)"
+            yield "        rates.append(state.lr)"
+        else:
+            yield f"    rates = [schedule(step) for step in range({steps})]"
+        y = "np.array(rates)"
+        if config.get("cycle_momentum"):
+            yield f"    momenta = [schedule.momentum(step) for step in range({steps})]"
+            y = f"({y}, np.array(momenta))"
+        yield f"    return Forward({y}, lambda dy: None)"
+
+    def torch(self) -> Iterator[str]:
+        """The rates that torch's scheduler sets, and the momenta."""
+        config, metrics = self.example.config, self.example.kwargs.get("metrics")
+        momentum = self.f.quantity == "y 1"
+        yield "parameter = torch.nn.Parameter(torch.zeros(1))"
+        yield f"optimizer = torch.optim.SGD([parameter], lr={_first_rate(config)!r}, momentum=0.5)"
+        yield f"scheduler = {_scheduler(self.f.twin, config)}"
+        yield "want = []"
+        yield f"for step in range({self.example.kwargs['steps']}):"
+        if metrics is not None:
+            yield f"    scheduler.step({literal(metrics)}[step])"
+        else:
+            yield "    if step:"
+            yield "        scheduler.step()"
+        yield f'    want.append(optimizer.param_groups[0]["{"momentum" if momentum else "lr"}"])'
+        yield "want = np.array(want)"
+
+
+def _first_rate(config: Mapping[str, Any]) -> Any:
+    if "schedulers" in config:
+        return _first_rate(config["schedulers"][0].config)
+    return config.get("lr", 1.0)
+
+
+def _scheduler(twin: str, config: Mapping[str, Any]) -> str:
+    """The call that builds torch's scheduler."""
+    name = twin.removeprefix("lr_scheduler.")
+    inner = {key: value for key, value in config.items() if key != "lr"}
+    arguments = ["optimizer"]
+    if "schedulers" in inner:
+        parts = ", ".join(_scheduler(part.layer, part.config) for part in inner.pop("schedulers"))
+        arguments = [f"[{parts}]"] if name == "ChainedScheduler" else [*arguments, f"[{parts}]"]
+    arguments += [f"{key}={literal(value)}" for key, value in inner.items()]
+    return f"torch.optim.lr_scheduler.{name}({', '.join(arguments)})"

@@ -259,3 +259,9 @@ def excerpt(file: str, line: int, before: int = 1, after: int = 8) -> list[tuple
         return []
     numbered = list(enumerate(lines(text), start=1))
     return numbered[max(line - 1 - before, 0) : line + after]
+
+
+def package(twin: str) -> str:
+    """Where a twin stands, in torch and in npnet alike: nn, optim or optim.lr_scheduler."""
+    prefix = twin.rpartition(".")[0]
+    return {"": "nn", "lr_scheduler": "optim.lr_scheduler"}.get(prefix, prefix)

@@ -79,6 +79,21 @@ class Ask:
         found = self.function(case)
         return [(after[0] if isinstance(after, tuple) else after)["p"] for after in found]
 
+    def rates(self, steps: int, metrics: tuple[float, ...] | None = None, **config: Any) -> Array:
+        """The rates that a schedule sets, step by step."""
+        y = self._schedule(steps, metrics, config)
+        return np.asarray(y[0] if isinstance(y, tuple) else y)
+
+    def momenta(self, steps: int, **config: Any) -> Array:
+        """The momenta that a schedule sets, step by step."""
+        return np.asarray(self._schedule(steps, None, config)[1])
+
+    def _schedule(self, steps: int, metrics: tuple[float, ...] | None, config: Config) -> Any:
+        kwargs: dict[str, Any] = {"steps": steps}
+        if metrics is not None:
+            kwargs["metrics"] = metrics
+        return self.function(Case(config, {}, (), kwargs)).y
+
     def _state(self, config: Config, given: Mapping[str, ArrayLike]) -> dict[str, Array]:
         rng = np.random.default_rng(0)
         wanted = self.spec.state(config).items()

@@ -62,6 +62,7 @@ class Spec:
     state: Callable[[Config], Mapping[str, Values]]
     answer: Callable[..., Answer]
     optimizer: bool = False
+    schedule: bool = False
     exact: bool = False
     split: Callable[[Example], bool] = lambda example: False
     draws: Callable[[Config], bool] = lambda config: False

@@ -13,7 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from npnet.contract import ConfigError, Forward
+import numpy as np
+
+from npnet.contract import ConfigError, Forward, Grads
 from npnet.verify.candidate import Candidate, sources
 from npnet.verify.case import Case, LayerConfig, OptimizerCase
 from npnet.verify.finding import Finding, Source, Verdict
@@ -47,14 +49,14 @@ def native(name: str, layer: Any = None) -> Candidate:
     cls = layer or _own_class(name)
     if cls is None:
         raise ConfigError(f"npnet has no layer {name!r}.{_nearest(name, own_names())}")
-    function = _optimizer(cls) if name.startswith("optim.") else _layer(cls)
+    function = _KINDS.get(name.rpartition(".")[0], _layer)(cls)
     found = sources(cls, cls)
     return Candidate(function, name, name, sources=found, target=name)
 
 
 def build(layer: str, config: Mapping[str, Any]) -> Any:
-    """A layer of npnet.nn from its configuration, layers inside the configuration included."""
-    return _construct(getattr(importlib.import_module("npnet.nn"), layer), config)
+    """A layer or a schedule from its configuration, those inside the configuration included."""
+    return _construct(_own_class(layer), config)
 
 
 def _construct(cls: Any, config: Mapping[str, Any]) -> Any:
@@ -121,10 +123,37 @@ def _optimizer(cls: Any) -> Callable[[OptimizerCase], Any]:
     return steps
 
 
+def _schedule(cls: Any) -> Callable[[Case], Forward]:
+    """Rates, and momenta where the schedule has them, of the first steps, as outputs of a layer."""
+
+    def call(case: Case) -> Forward:
+        schedule, steps = _construct(cls, case.config), range(case.kwargs["steps"])
+        if "metrics" in case.kwargs:
+            state, rates = schedule.init(), []
+            for metric in case.kwargs["metrics"]:
+                state = schedule.step(metric, state)
+                rates.append(state.lr)
+        else:
+            rates = [schedule(step) for step in steps]
+        y: Any = np.array(rates, np.float64)
+        if case.config.get("cycle_momentum"):
+            y = (y, np.array([schedule.momentum(step) for step in steps], np.float64))
+        return Forward(y, lambda dy: Grads(()))
+
+    return call
+
+
+_KINDS: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
+    "optim": _optimizer,
+    "lr_scheduler": _schedule,
+}
+_PACKAGES = {"": "npnet.nn", "optim": "npnet.optim", "lr_scheduler": "npnet.optim.lr_scheduler"}
+
+
 def _own_class(name: str) -> Any | None:
     package, _, cls = name.rpartition(".")
-    module = importlib.import_module("npnet.optim" if package == "optim" else "npnet.nn")
-    return getattr(module, cls, None)
+    known = package in _PACKAGES
+    return getattr(importlib.import_module(_PACKAGES[package]), cls, None) if known else None
 
 
 # ---- what a user names --------------------------------------------------------------------------
@@ -180,7 +209,7 @@ def _named(target: str) -> tuple[list[Candidate], list[Finding]]:
 
 
 def _is_module(target: str) -> bool:
-    if target.startswith("optim.") or "." not in target:
+    if target.partition(".")[0] in _PACKAGES or "." not in target:
         return False
     try:
         return importlib.util.find_spec(target) is not None

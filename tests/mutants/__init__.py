@@ -27,7 +27,8 @@ class Mutant:
     def build(self) -> Any:
         """The wrong class, compiled from the edited source of the right one."""
         namespace, _, name = self.layer.rpartition(".")
-        right = getattr(npnet.optim if namespace == "optim" else npnet.nn, name)
+        packages = {"optim": npnet.optim, "lr_scheduler": npnet.optim.lr_scheduler}
+        right = getattr(packages.get(namespace, npnet.nn), name)
         original = importlib.import_module(right.__module__)
         source = inspect.getsource(original)
         for old, new in self.edits.items():

@@ -7,6 +7,7 @@ operation        operations in a row whose backward leaves param_grad behind
 pair             forward(x, w, b) -> (y, cache) and backward(dy, cache) -> (dx, dw, db)
 tensors          a function of autograd tensors that have .data, .grad and .backward()
 optimizer        f(config, params, grads_per_step), or a class with update(params, grads)
+schedule         f(config, steps) -> the learning rate of every step
 torch_function   an nn.Module, an autograd.Function or a function of torch tensors
 
 What they have in common:
@@ -36,6 +37,7 @@ from npnet.verify.adapt.functions import tensors as tensors
 from npnet.verify.adapt.objects import operation as operation
 from npnet.verify.adapt.objects import stateful as stateful
 from npnet.verify.adapt.optimizers import optimizer as optimizer
+from npnet.verify.adapt.schedules import schedule as schedule
 
 
 def __getattr__(name: str) -> Any:
