@@ -1,5 +1,6 @@
 """Layers and losses: torch.nn in NumPy, each with a hand-written backward pass."""
 
+from npnet.nn import init as init
 from npnet.nn.activation import GELU as GELU
 from npnet.nn.activation import ReLU as ReLU
 from npnet.nn.activation import Sigmoid as Sigmoid

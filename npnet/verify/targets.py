@@ -49,7 +49,7 @@ def native(name: str, layer: Any = None) -> Candidate:
     cls = layer or _own_class(name)
     if cls is None:
         raise ConfigError(f"npnet has no layer {name!r}.{_nearest(name, own_names())}")
-    function = _KINDS.get(name.rpartition(".")[0], _layer)(cls)
+    function = _KINDS[name.rpartition(".")[0]](cls)
     found = sources(cls, cls)
     return Candidate(function, name, name, sources=found, target=name)
 
@@ -144,6 +144,7 @@ def _schedule(cls: Any) -> Callable[[Case], Forward]:
 
 
 _KINDS: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
+    "": _layer,
     "optim": _optimizer,
     "lr_scheduler": _schedule,
 }
