@@ -409,15 +409,33 @@ def test_list_shows_twins_and_what_is_drawn_of_them(place: Path) -> None:
     )
 
 
-def test_list_missing_shows_what_has_no_twin(place: Path) -> None:
+def test_list_missing_shows_what_has_no_twin_and_why(place: Path) -> None:
     from npnet.twins import SPECS
 
-    names = json.loads(npnet_("list", "--missing", "--json").output)["missing"]
-    assert npnet_("list", "--missing").output.split() == names
-    have = {f"torch.{'' if n.startswith('optim.') else 'nn.'}{n}" for n in SPECS}
-    assert not have & set(names)
-    assert not {"torch.nn.Module", "torch.nn.LazyLinear", "torch.optim.Optimizer"} & set(names)
-    assert "torch.optim.LBFGS" in names
+    told = json.loads(npnet_("list", "--missing", "--json").output)
+    missing, left_out = told["missing"], told["left_out"]
+    lines = npnet_("list", "--missing").output.splitlines()
+    assert [line.split()[0] for line in lines] == [*missing, *left_out]
+    have = {f"torch.nn.{n}" for n in SPECS}
+    assert not have & {*missing, *left_out}
+    for name in ("torch.nn.Module", "torch.nn.LazyLinear", "torch.nn.SyncBatchNorm"):
+        assert left_out[name]
+    assert "torch.optim.Optimizer" in left_out
+    assert "torch.optim.lr_scheduler.LRScheduler" in left_out
+
+
+def test_list_shows_what_the_last_run_covered(place: Path) -> None:
+    assert "not asked" not in npnet_("list").output
+    assert npnet_("verify", "Linear", "--examples", "12").exit_code == 0
+    twins = {t["name"]: t for t in json.loads(npnet_("list", "--json").output)["twins"]}
+    assert twins["Linear"]["last_run"]["covered"] == twins["Linear"]["last_run"]["coverable"] == 2
+    assert twins["ReLU"]["last_run"] is None
+    shown = npnet_("list").output.splitlines()
+    assert any(line.split()[:5] == ["Linear", "npnet", "2", "of", "2"] for line in shown)
+    assert "run in reports" in shown[-1]
+    refused = npnet_("list", "--report-dir", "nowhere")
+    assert refused.exit_code == 2
+    assert "holds no results.jsonl" in refused.output
 
 
 def test_doctor_shows_what_changes_gradients(place: Path) -> None:

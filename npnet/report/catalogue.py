@@ -1,39 +1,77 @@
 """What npnet has twins for, what is drawn of each, and what torch has besides."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as with_seed
 from hypothesis import strategies as st
 
+from npnet.report import words
+from npnet.report.jsonl import read
 from npnet.verify.draw import Pick, describe
 from npnet.verify.spec import Spec
 from npnet.verify.targets import own_names, specs
 
-_NO_TWIN = frozenset(
-    {
-        *("Module", "RNNBase", "RNNCellBase", "Optimizer"),  # base classes
-        *("Container", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList"),
-        *("DataParallel", "SyncBatchNorm"),  # about several devices
-        "NLLLoss2d",  # another name of NLLLoss
-    }
-)
+LEFT_OUT: Mapping[str, str] = {
+    "nn.Module": "a base class",
+    "nn.RNNBase": "a base class",
+    "nn.RNNCellBase": "a base class",
+    "nn.Container": "a base class",
+    "nn.ModuleDict": "a container without arithmetic",
+    "nn.ModuleList": "a container without arithmetic",
+    "nn.ParameterDict": "a container without arithmetic",
+    "nn.ParameterList": "a container without arithmetic",
+    "nn.DataParallel": "spreads a module over devices, without arithmetic of its own",
+    "nn.SyncBatchNorm": "needs a process group",
+    "nn.NLLLoss2d": "a deprecated alias of NLLLoss",
+    "optim.Optimizer": "a base class",
+    "optim.lr_scheduler.LRScheduler": "a base class",
+}
+"""What torch has and npnet leaves out, and why."""
+
+_LAZY = "infers shapes only, and becomes the layer without Lazy in its name"
 
 
-def twins() -> Iterator[dict[str, Any]]:
-    """Every twin as plain data: names, options with the values drawn."""
+def twins(run: Path | None = None) -> Iterator[dict[str, Any]]:
+    """Every twin as plain data: names, options with the values drawn, what the run covered."""
     own = set(own_names())
+    last = {} if run is None else _covered(run)
     for name, spec in specs().items():
-        place = "" if name.startswith("optim.") else "nn."
         yield {
             "name": name,
-            "torch": f"torch.{place}{name}",
-            "npnet": f"npnet.{place}{name}" if name in own else None,
+            "torch": f"torch.{words.full(name)}",
+            "npnet": f"npnet.{words.full(name)}" if name in own else None,
             "options": _options(spec),
+            "claims": [claim.text for claim in spec.claims],
+            "last_run": last.get(name),
         }
+
+
+def last_run(places: Iterable[Path]) -> Path | None:
+    """The results of the latest run below these directories, or None."""
+    found = [path for place in places for path in place.glob("*/results.jsonl")]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _covered(run: Path) -> dict[str, dict[str, Any]]:
+    """What a run covered of the options of npnet's own layers, and the fallbacks it took."""
+    found = {}
+    for event in read(run):
+        if event["event"] != "layer" or event["result"]["layer"] != event["result"]["twin"]:
+            continue
+        result = event["result"]
+        fallbacks = {f for outcome in result["outcomes"].values() for f in outcome["fallbacks"]}
+        found[result["twin"]] = {
+            "covered": result["covered"],
+            "coverable": result["coverable"],
+            "uncovered": result["uncovered"],
+            "fallbacks": sorted(fallbacks),
+        }
+    return found
 
 
 def _options(spec: Spec, examples: int = 20) -> dict[str, list[str]]:
@@ -62,31 +100,60 @@ def _options(spec: Spec, examples: int = 20) -> dict[str, list[str]]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The twins as text: name, whether npnet has its own, options."""
+    """The twins as text: name, npnet's own or not, what the last run covered, options."""
     width = max((len(row["name"]) for row in rows), default=0)
+    known = any(row["last_run"] for row in rows)
     found = []
     for row in rows:
         options = " · ".join(f"{n}: {', '.join(vs)}" for n, vs in row["options"].items())
         lead = f"{row['name']:<{width}}  {'npnet' if row['npnet'] else '-':<6} "
+        lead += f"{_coverage(row['last_run']):>13}  " if known else ""
         text = textwrap.fill(
             options or "no options",
-            100,
+            max(100, len(lead) + 40),
             initial_indent=lead,
             subsequent_indent=" " * len(lead),
             break_on_hyphens=False,
         )
         found.append(text)
+        fallbacks = (row["last_run"] or {}).get("fallbacks")
+        if fallbacks:
+            found.append(f"{' ' * len(lead)}bounds by decomposition: {', '.join(fallbacks)}")
     return "\n".join(found)
 
 
+def _coverage(run: Mapping[str, Any] | None) -> str:
+    return "not asked" if run is None else f"{run['covered']} of {run['coverable']}"
+
+
 def missing() -> list[str]:
-    """Differentiable modules and optimizers of torch without a spec; Lazy ones become others."""
+    """What torch has that is neither held against a twin nor left out for a reason."""
     known = specs()
+    found = (name for name in _of_torch() if name not in known and _why(name) is None)
+    return [f"torch.{words.full(name)}" for name in found]
+
+
+def left_out() -> dict[str, str]:
+    """What torch has and npnet leaves out on purpose, and why."""
+    reasons = ((name, _why(name)) for name in _of_torch())
+    return {f"torch.{words.full(name)}": why for name, why in reasons if why is not None}
+
+
+def _why(name: str) -> str | None:
+    if name.startswith("Lazy"):
+        return _LAZY
+    return LEFT_OUT.get(words.full(name))
+
+
+def _of_torch() -> Iterator[str]:
+    """Every module, optimizer and schedule of torch, by the name that its spec would have."""
     nn, optim = import_module("torch.nn"), import_module("torch.optim")
-    found = []
-    for prefix, package, base in (("", nn, nn.Module), ("optim.", optim, optim.Optimizer)):
+    kinds = (
+        ("", nn, nn.Module),
+        ("optim.", optim, optim.Optimizer),
+        ("lr_scheduler.", optim.lr_scheduler, optim.lr_scheduler.LRScheduler),
+    )
+    for prefix, package, base in kinds:
         for name, value in sorted(vars(package).items()):
-            is_one = isinstance(value, type) and issubclass(value, base) and name not in _NO_TWIN
-            if is_one and not name.startswith(("_", "Lazy")) and prefix + name not in known:
-                found.append(f"torch.{prefix or 'nn.'}{name}")
-    return found
+            if isinstance(value, type) and issubclass(value, base) and not name.startswith("_"):
+                yield prefix + name

@@ -111,7 +111,7 @@ def _layer(r: LayerResult) -> dict[str, Any]:
 
 
 def _twin(twin: str) -> str:
-    return f"torch.{words.package(twin)}.{twin.split('.')[-1]}"
+    return f"torch.{words.full(twin)}"
 
 
 # ---- findings ------------------------------------------------------------------------------------

@@ -261,7 +261,8 @@ def excerpt(file: str, line: int, before: int = 1, after: int = 8) -> list[tuple
     return numbered[max(line - 1 - before, 0) : line + after]
 
 
-def package(twin: str) -> str:
-    """Where a twin stands, in torch and in npnet alike: nn, optim or optim.lr_scheduler."""
-    prefix = twin.rpartition(".")[0]
-    return {"": "nn", "lr_scheduler": "optim.lr_scheduler"}.get(prefix, prefix)
+def full(twin: str) -> str:
+    """The name of a twin below torch, and below npnet: nn.Linear, optim.lr_scheduler.StepLR."""
+    package, _, name = twin.rpartition(".")
+    places = {"": "nn", "lr_scheduler": "optim.lr_scheduler"}
+    return f"{places.get(package, package)}.{name}"
