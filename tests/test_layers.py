@@ -49,11 +49,11 @@ def test_every_layer_has_a_spec_and_every_spec_a_layer():
 
 
 def arguments(function):
-    """name -> (kind, default) of a constructor, less what npnet leaves out."""
+    """name -> default of a constructor, less what npnet leaves out; functions by their names."""
     found = {}
     for name, p in inspect.signature(function).parameters.items():
         if name not in LEFT_OUT | {"self", "training"}:
-            found[name] = p.default
+            found[name] = p.default.__name__ if inspect.isfunction(p.default) else p.default
     return found
 
 

@@ -5,6 +5,7 @@ from npnet.nn.activation import GELU as GELU
 from npnet.nn.activation import ReLU as ReLU
 from npnet.nn.activation import Sigmoid as Sigmoid
 from npnet.nn.activation import Tanh as Tanh
+from npnet.nn.attention import MultiheadAttention as MultiheadAttention
 from npnet.nn.batchnorm import BatchNorm1d as BatchNorm1d
 from npnet.nn.batchnorm import BatchNorm2d as BatchNorm2d
 from npnet.nn.conv import Conv2d as Conv2d
@@ -23,3 +24,8 @@ from npnet.nn.pooling import MaxPool2d as MaxPool2d
 from npnet.nn.sequential import Sequential as Sequential
 from npnet.nn.softmax import LogSoftmax as LogSoftmax
 from npnet.nn.softmax import Softmax as Softmax
+from npnet.nn.transformer import Transformer as Transformer
+from npnet.nn.transformer import TransformerDecoder as TransformerDecoder
+from npnet.nn.transformer import TransformerEncoder as TransformerEncoder
+from npnet.nn.transformer_block import TransformerDecoderLayer as TransformerDecoderLayer
+from npnet.nn.transformer_block import TransformerEncoderLayer as TransformerEncoderLayer

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 
 from npnet.contract import Array, Forward, Grads, Layer, Nested, State
+from npnet.nn._parts import prefixed, run
 
 
 @dataclass(frozen=True, init=False)
@@ -31,7 +32,7 @@ class Sequential:
 
     def init(self, rng: np.random.Generator) -> dict[str, Array]:
         """What the layers draw, one after the other."""
-        drawn = (_prefixed(i, layer.init(rng)) for i, layer in enumerate(self.layers))
+        drawn = (prefixed(str(i), layer.init(rng)) for i, layer in enumerate(self.layers))
         return {name: entry for entries in drawn for name, entry in entries.items()}
 
     def __call__(
@@ -42,30 +43,21 @@ class Sequential:
         updates: dict[str, Array] = {}
         for i, layer in enumerate(self.layers):
             kwargs = {"rng": rng} if _draws(type(layer)) else {}
-            forward = layer(_part(state, i), y, **kwargs)
+            forward = run(str(i), layer, state, y, **kwargs)
             y = forward.y
             vjps.append(forward.vjp)
-            updates |= _prefixed(i, forward.updates)
+            updates |= forward.updates
 
         def vjp(dy: Nested) -> Grads:
             params: dict[str, Array] = {}
-            for i, layer_vjp in reversed(list(enumerate(vjps))):
+            for layer_vjp in reversed(vjps):
                 if dy is None:
                     break
                 (dy,), dparams = layer_vjp(dy)
-                params |= _prefixed(i, dparams)
+                params |= dparams
             return Grads((dy,), params)
 
         return Forward(y, vjp, updates)
-
-
-def _prefixed(i: int, entries: State) -> dict[str, Array]:
-    return {f"{i}.{name}": entry for name, entry in entries.items()}
-
-
-def _part(state: State, i: int) -> dict[str, Array]:
-    prefix = f"{i}."
-    return {name.removeprefix(prefix): a for name, a in state.items() if name.startswith(prefix)}
 
 
 @cache

@@ -56,7 +56,8 @@ class Ask:
         xs = map_leaves(inputs, "", lambda _, x: _array(x))
         named = {name: _array(x) for name, x in (kwargs or {}).items()}
         rng = np.random.default_rng(seed)
-        forward = self.function(Case(config, self._state(config, state or {}), xs, named, rng))
+        given = {name: np.asarray(a) for name, a in (state or {}).items()}
+        forward = self.function(Case(config, self.state(config) | given, xs, named, rng))
         y = forward.y
         if dy is None:
             dy = map_leaves(y, "", lambda _, v: np.ones_like(v) if v.dtype.kind == "f" else None)
@@ -94,11 +95,11 @@ class Ask:
             kwargs["metrics"] = metrics
         return self.function(Case(config, {}, (), kwargs)).y
 
-    def _state(self, config: Config, given: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    def state(self, config: Config) -> dict[str, Array]:
+        """A state for a configuration, as it is drawn where a claim gives none."""
         rng = np.random.default_rng(0)
         wanted = self.spec.state(config).items()
-        drawn = {name: data(v, rng, ("normal",), "float64")[0] for name, v in wanted}
-        return drawn | {name: np.asarray(a) for name, a in given.items()}
+        return {name: data(v, rng, ("normal",), "float64")[0] for name, v in wanted}
 
 
 def _array(x: Any) -> Any:

@@ -3,10 +3,13 @@ from tests.mutants import Mutant
 _DX = "gradient of input 0"
 _LOOP = "enumerate(self.layers):\n            kw"
 _BREAK = "if dy is None:\n                    break"
-_CALL = "forward = layer(_part(state, i), y, **kwargs)"
-_UPDATES = "updates |= _prefixed(i, forward.updates)"
+_CALL = "forward = run(str(i), layer, state, y, **kwargs)"
+_UPDATES = "updates |= forward.updates"
 _BACK = "(dy,), dparams = layer_vjp(dy)"
-_PARAMS = "params |= _prefixed(i, dparams)"
+_PARAMS = "params |= dparams"
+_REVERSED = "for layer_vjp in reversed(vjps):"
+_NUMBERED = {_REVERSED: "for i, layer_vjp in reversed([*enumerate(vjps)]):"}
+_BARE = "{n.partition('.')[2]: a for n, a in %s.items()}"
 _TAPE = "y, vjps = x, []"
 _VJP = "def vjp(dy: Nested) -> Grads:\n"
 
@@ -43,17 +46,17 @@ _SEQUENTIAL = [
     ),
     (
         "counts the layers from 1 in the state",
-        {'prefix = f"{i}."': 'prefix = f"{i + 1}."'},
+        {_CALL: _CALL.replace("str(i)", "str(i + 1)")},
         "forward",
     ),
     (
         "leaves the number out of the updates' names",
-        {_UPDATES: "updates |= forward.updates"},
+        {_UPDATES: f"updates |= {_BARE % 'forward.updates'}"},
         "next running_mean",
     ),
     (
         "leaves the number out of the gradients' names",
-        {_PARAMS: "params |= dparams"},
+        {_PARAMS: f"params |= {_BARE % 'dparams'}"},
         "gradient of weight",
     ),
     (
@@ -71,14 +74,16 @@ _SEQUENTIAL = [
     ),
     (
         "stops above the first layer",
-        {"if dy is None:": "if dy is None or not i:"},
+        {"if dy is None:": "if dy is None or not i:", **_NUMBERED},
         _DX,
     ),
     (
         "takes the last layer for the identity if it has no parameters",
         {
-            _BREAK: f"{_BREAK}\n                if i == len(vjps) - 1 and not _part(state, i):\n"
-            "                    continue"
+            _BREAK: f"{_BREAK}\n                first = str(i) + '.'\n                mine = "
+            "[n for n in state if n.startswith(first)]\n"
+            "                if i == len(vjps) - 1 and not mine:\n                    continue",
+            **_NUMBERED,
         },
         _DX,
     ),
@@ -97,12 +102,12 @@ _SEQUENTIAL = [
     ),
     (
         "forgets the first layer's parameters",
-        {_PARAMS: f"if i:\n                    {_PARAMS}"},
+        {_PARAMS: f"if i:\n                    {_PARAMS}", **_NUMBERED},
         "gradient of 0.weight",
     ),
     (
         "averages the gradients of parameters over the batch",
-        {_PARAMS: "params |= _prefixed(i, {n: g / len(x) for n, g in dparams.items()})"},
+        {_PARAMS: "params |= {n: g / len(x) for n, g in dparams.items()}"},
         "gradient of 0.weight",
     ),
     (

@@ -8,7 +8,7 @@ draws random numbers or a batching rule is missing.
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch._decomp.decompositions import lstm_impl
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -106,7 +107,7 @@ def ask_module(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecated arguments, which are asked too
-        with using(ours):
+        with using(ours), _in_parts(module):
             way = Way(bounded=True)
             if together:
                 bounded = _pass(module, example, way, mutates, precision, None)
@@ -122,6 +123,12 @@ def ask_module(
         disagreement,
         frozenset(ours.fallbacks),
     )
+
+
+def _in_parts(module: nn.Module) -> AbstractContextManager[None]:
+    """Attention by its formula, where there is any: the fused kernels have no bounds."""
+    fused = any(isinstance(part, nn.MultiheadAttention) for part in module.modules())
+    return sdpa_kernel(SDPBackend.MATH) if fused else nullcontext()
 
 
 def _pass(
@@ -248,9 +255,10 @@ def _owners(module: nn.Module) -> _Owners:
 
 
 def _flat(y: Any) -> list[Tensor]:
+    """The tensors of an answer, in order; None stands for one that was not asked for."""
     if isinstance(y, torch.Tensor):
         return [y]
-    return [t for part in y for t in _flat(part)]
+    return [] if y is None else [t for part in y for t in _flat(part)]
 
 
 def _pair(t: Tensor) -> Pair:

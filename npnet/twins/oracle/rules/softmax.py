@@ -10,11 +10,14 @@ max + log(sum) subtracted at once loses the digits that a large m has too many: 
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from npnet.twins.oracle.bounded import Bounded, parts, rule
 from npnet.twins.oracle.rules.comparison import amax
 from npnet.twins.oracle.rules.elementwise import add, div, mul, sub
 from npnet.twins.oracle.rules.reduction import reshaped, sum_
 from npnet.twins.oracle.rules.transcendental import exp, log
+from npnet.twins.oracle.rules.view import where
 
 
 def shifted(x: Any, dim: Sequence[int]) -> Bounded:
@@ -30,6 +33,14 @@ def softmax(x: Any, dim: int, half_to_float: bool = False) -> Bounded:
     """The softmax along an axis."""
     powers = exp(shifted(x, [dim]))
     return div(powers, sum_(powers, [dim], True))
+
+
+@rule("_safe_softmax")
+def safe_softmax(x: Any, dim: int, dtype: Any = None) -> Bounded:
+    """The softmax along an axis, and 0 where all of it is -inf (which is never in doubt)."""
+    y = softmax(x, dim)
+    nothing = (parts(x)[0] == -torch.inf).all(dim, keepdim=True)
+    return where(nothing, 0.0, y)
 
 
 @rule("_log_softmax")
