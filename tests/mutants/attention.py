@@ -45,15 +45,12 @@ _ATTENTION: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
         ("y", "gradient of input 0", "gradient of input 1"),
     ),
     (
-        "a query that may look at nothing is 0 always",
-        {"safe=not need_weights": "safe=True"},
-        _ANY,
-    ),
-    (
         "repeats the mask of a sample for the heads of others",
         {
             "((L, S), (N * H, L, S)), (N, H, L, S)": "((L, S), (N * H, L, S)), (H, N, L, S)",
-            "total = full if total is None": "full = full.swapaxes(0, 1) if full.shape[:2] == (H, N) else full\n            total = full if total is None",
+            "total = full if total is None": "full = full.swapaxes(0, 1) if full.shape[:2] == "
+            "(H, N) else "
+            "full\n            total = full if total is None",
         },
         _ANY,
     ),
@@ -65,24 +62,28 @@ _ATTENTION: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
     (
         "the weights are those before the dropout",
         {
-            "A.mean(1) if average_attn_weights else A.copy()": "P.mean(1) if average_attn_weights else P.copy()"
+            "A.mean(1) if average_attn_weights else A.copy()": "P.mean(1) if "
+            "average_attn_weights else P.copy()"
         },
         "y 1",
     ),
     (
         "masks the learned key, too",
         {
-            "np.pad(total, [(0, 0)] * 3 + [(0, keys - S)])": "np.pad(total, [(0, 0)] * 3 + [(0, keys - S)], mode='edge')"
+            "np.pad(total, [(0, 0)] * 3 + [(0, keys - S)])": "np.pad(total, [(0, 0)] * 3 + [(0, "
+            "keys - S)], mode='edge')"
         },
         _ANY,
     ),
     (
         "the key of zeros comes before the learned one",
         {
-            "if self.add_bias_kv:\n                more.append(": "if self.add_bias_kv:\n                more.insert(0, ",
-            "more.append(np.zeros((N, 1, self.embed_dim), dtype))": "more.insert(0, np.zeros((N, 1, self.embed_dim), dtype))",
+            "if self.add_bias_kv:\n                more.append(": "if "
+            "self.add_bias_kv:\n                more.insert(0, ",
+            "more.append(np.zeros((N, 1, self.embed_dim), dtype))": "more.insert(0, "
+            "np.zeros((N, 1, self.embed_dim), dtype))",
         },
-        ("gradient of bias_k", "gradient of bias_v", "y 1"),
+        ("gradient of bias_k", "gradient of bias_v", "y", "y 0", "y 1"),
     ),
     (
         "forgets the projection of a softmax's gradient",
@@ -127,7 +128,9 @@ _ATTENTION: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
     (
         "the projections' gradients are in the order k, q, v",
         {
-            'params["in_proj_weight"] = np.concatenate(dWs)': 'params["in_proj_weight"] = np.concatenate([dWs[1], dWs[0], dWs[2]])'
+            'params["in_proj_weight"] = np.concatenate(dWs)': 'params["in_proj_weight"] = '
+            "np.concatenate([dWs[1], dWs[0], "
+            "dWs[2]])"
         },
         "gradient of in_proj_weight",
     ),

@@ -19,7 +19,8 @@ _BLOCK: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
     (
         "uses relu always",
         {
-            "return named[layer.activation] if": "return ReLU() if True else named[layer.activation] if"
+            "return named[layer.activation] if": "return ReLU() if True else "
+            "named[layer.activation] if"
         },
         "y",
     ),
@@ -73,7 +74,10 @@ _ENCODERS: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
     (
         "forgets the last layer",
         {
-            'for i in range(self.num_layers):\n            steps.append(run(f"layers.{i}", self.encoder_layer': 'for i in range(max(1, self.num_layers - 1)):\n            steps.append(run(f"layers.{i}", self.encoder_layer'
+            "for i in range(self.num_layers):\n            "
+            'steps.append(run(f"layers.{i}", self.encoder_layer': "for i in range(max(1, "
+            "self.num_layers - 1)):\n            "
+            'steps.append(run(f"layers.{i}", self.encoder_layer'
         },
         "y",
     ),
@@ -85,28 +89,34 @@ _ENCODERS: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
     (
         "forgets the norm",
         {
-            '        if self.norm is not None:\n            steps.append(run("norm", self.norm, state, y))': ""
+            "        if self.norm is not None:\n            "
+            'steps.append(run("norm", self.norm, state, y))': ""
         },
         "y",
     ),
     (
         "masks the first layer only",
         {
-            "self.encoder_layer, state, y, *options, rng=rng": "self.encoder_layer, state, y, *(options if i == 0 else ()), rng=rng"
+            "self.encoder_layer, state, y, *options, rng=rng": "self.encoder_layer, state, y, "
+            "*(options if i == 0 else ()), "
+            "rng=rng"
         },
         "y",
     ),
     (
         "the gradient stops above the first layer",
         {
-            "for step in reversed(steps):\n                (dy,), found": "for step in reversed(steps[1:]):\n                (dy,), found"
+            "for step in reversed(steps):\n                (dy,), found": "for step in "
+            "reversed(steps[1:]):\n                (dy,), "
+            "found"
         },
         (_SRC, "gradient of layers.0.self_attn.in_proj_weight"),
     ),
     (
         "exchanges its masks",
         {
-            "options = (mask, src_key_padding_mask, bool(is_causal))": "options = (None, src_key_padding_mask, bool(is_causal))"
+            "options = (mask, src_key_padding_mask, bool(is_causal))": "options = (None, "
+            "src_key_padding_mask, bool(is_causal))"
         },
         "y",
     ),
@@ -125,7 +135,8 @@ _DECODERS: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
     (
         "forgets the norm",
         {
-            'normed = None if self.norm is None else run("norm", self.norm, state, y)': "normed = None"
+            'normed = None if self.norm is None else run("norm", self.norm, state, '
+            "y)": "normed = None"
         },
         "y",
     ),
@@ -137,14 +148,21 @@ _DECODERS: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
     (
         "the layers look at each other's output for memory",
         {
-            "self.decoder_layer, state, y, memory, *options": "self.decoder_layer, state, y, memory if i == 0 else memory * 2, *options"
+            "self.decoder_layer, state, y, memory, *options": "self.decoder_layer, state, y, "
+            "memory if i == 0 else memory "
+            "* 2, "
+            "*options"
         },
         "y",
     ),
     (
         "exchanges the masks of padding",
         {
-            "masks = (tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)\n        options": "masks = (tgt_mask, memory_mask, tgt_key_padding_mask, None)\n        options"
+            "masks = (tgt_mask, memory_mask, tgt_key_padding_mask, "
+            "memory_key_padding_mask)\n        options": "masks = (tgt_mask, memory_mask, "
+            "tgt_key_padding_mask, "
+            "None)\n        "
+            "options"
         },
         "y",
     ),
@@ -153,7 +171,9 @@ _WHOLE: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
     (
         "has no norm behind the encoder",
         {
-            "encoder = TransformerEncoder(block, self.num_encoder_layers, norm)": "encoder = TransformerEncoder(block, self.num_encoder_layers)"
+            "encoder = TransformerEncoder(block, "
+            "self.num_encoder_layers, norm)": "encoder = TransformerEncoder(block, "
+            "self.num_encoder_layers)"
         },
         "y",
     ),
@@ -165,14 +185,19 @@ _WHOLE: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
     (
         "builds as many decoder layers as encoder layers",
         {
-            "TransformerDecoder(other, self.num_decoder_layers": "TransformerDecoder(other, self.num_encoder_layers"
+            "TransformerDecoder(other, self.num_decoder_layers": "TransformerDecoder(other, "
+            "self.num_encoder_layers"
         },
         ("y", "forward"),
     ),
     (
         "ignores the source's padding in the decoder",
         {
-            "masks = (tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)\n        causal": "masks = (tgt_mask, memory_mask, tgt_key_padding_mask, None)\n        causal"
+            "masks = (tgt_mask, memory_mask, tgt_key_padding_mask, "
+            "memory_key_padding_mask)\n        causal": "masks = (tgt_mask, memory_mask, "
+            "tgt_key_padding_mask, "
+            "None)\n        "
+            "causal"
         },
         "y",
     ),

@@ -54,12 +54,42 @@ def add(a: Any, b: Any, alpha: float = 1) -> Bounded:
         eb = constant_error(vb)
     terms_a = a.terms if type(a) is Bounded else 0
     terms_b = b.terms if type(b) is Bounded else 0
+    return _sum(va, ea, terms_a, vb, eb, terms_b)
+
+
+def _sum(va: Any, ea: Any, terms_a: int, vb: Any, eb: Any, terms_b: int) -> Bounded:
+    value = va + vb
+    infinite = _inherited(value, va, vb)
+    if infinite is not None:
+        # masked by -inf, say: that is an exact number, and no overflow
+        known: Any = plus(ea, eb)
+        va, ea, vb, eb = (_without(infinite, x) for x in (va, ea, vb, eb))
+        rest = _sum(va, ea, terms_a, vb, eb, terms_b)
+        error = rest.error if rest.error is not None else torch.zeros_like(rest.value)
+        total = Bounded(value, torch.where(infinite, 0.0 if known is None else known, error))
+        total.terms = rest.terms
+        return total
     if not (terms_a or terms_b):
-        return rounded(va + vb, plus(ea, eb), underflow=False)
+        return rounded(value, plus(ea, eb), underflow=False)
     error = _as_summands(va, ea, terms_a, terms_b) + _as_summands(vb, eb, terms_b, terms_a)
-    total = finished(va + vb, error)
+    total = finished(value, error)
     total.terms = max(terms_a, 1) + max(terms_b, 1)
     return total
+
+
+def _inherited(value: Any, va: Any, vb: Any) -> Any:
+    """Where a sum is not finite because a part of it is not; None if nowhere."""
+    lost = ~value.isfinite()
+    if not lost.any():
+        return None
+    finite = [x.isfinite() if isinstance(x, torch.Tensor) else isfinite(x) for x in (va, vb)]
+    lost &= ~torch.as_tensor(finite[0]) | ~torch.as_tensor(finite[1])
+    return lost if lost.any() else None
+
+
+def _without(places: Any, x: Any) -> Any:
+    """x with 0 in these places."""
+    return torch.where(places, 0.0, x) if x is not None else None
 
 
 def _as_summands(value: Any, error: Any, terms: int, others: int) -> Any:
@@ -77,7 +107,7 @@ def sub(a: Any, b: Any, alpha: float = 1) -> Bounded:
         return add(a, b, -alpha)
     va, ea = parts(a)
     vb, eb = parts(b)
-    return rounded(va - vb, plus(ea, eb), underflow=False)
+    return _sum(va, ea, 0, -vb, eb, 0)
 
 
 @rule("rsub.Tensor", "rsub.Scalar")
