@@ -23,14 +23,26 @@ class Mutant:
     mistake: str
     edits: Mapping[str, str] = field(hash=False)
     blames: str | tuple[str, ...] = field(kw_only=True)
+    module: str | None = field(default=None, kw_only=True)  # that is edited, if not the layer's own
 
     def build(self) -> Any:
         """The wrong class, compiled from the edited source of the right one."""
         namespace, _, name = self.layer.rpartition(".")
         right = getattr(npnet.optim if namespace == "optim" else npnet.nn, name)
-        original = importlib.import_module(right.__module__)
+        own = importlib.import_module(right.__module__)
+        if self.module is None:
+            return getattr(self._compiled(own, self.edits), name)
+        shared = importlib.import_module(self.module)
+        wrong, layers = self._compiled(shared, self.edits), self._compiled(own, {})
+        for key, value in vars(own).items():  # what the layer's module imports of the other
+            if not key.startswith("__") and vars(shared).get(key) is value:
+                setattr(layers, key, getattr(wrong, key))
+        return getattr(layers, name)
+
+    def _compiled(self, original: ModuleType, edits: Mapping[str, str]) -> ModuleType:
+        """A copy of a module with an edited source."""
         source = inspect.getsource(original)
-        for old, new in self.edits.items():
+        for old, new in edits.items():
             if source.count(old) != 1:
                 raise LookupError(
                     f"{self.layer}, {self.mistake!r}: the text to edit must occur once in "
@@ -42,4 +54,4 @@ class Mutant:
         # dataclasses look their module up by name while they are built
         sys.modules[module.__name__] = module
         exec(compile(source, f"<mutant of {self.layer}>", "exec"), vars(module))
-        return getattr(module, name)
+        return module

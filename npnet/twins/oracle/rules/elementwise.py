@@ -7,7 +7,8 @@
 
 A factor or divisor that is a power of two costs no rounding. A fresh sum of n terms to which more
 is added is a sum of more terms, in whatever order: each of the n may be rounded once more, and what
-is added up to n times (a bias added first, gates summed over two products).
+is added up to n times (a bias added first, gates summed over two products, the gradients of several
+slices of a tensor).
 """
 
 from math import floor, frexp, isfinite
@@ -55,7 +56,12 @@ def add(a: Any, b: Any, alpha: float = 1) -> Bounded:
     terms_a = a.terms if type(a) is Bounded else 0
     terms_b = b.terms if type(b) is Bounded else 0
     if not (terms_a or terms_b):
-        return rounded(va + vb, plus(ea, eb), underflow=False)
+        if not any(type(x) is Bounded and x.scattered for x in (a, b)):
+            return rounded(va + vb, plus(ea, eb), underflow=False)
+        size = plus(abs(va), abs(vb), ea, eb) * setting().precision.u
+        total = finished(va + vb, plus(size, ea, eb))
+        total.terms = 1
+        return total
     error = _as_summands(va, ea, terms_a, terms_b) + _as_summands(vb, eb, terms_b, terms_a)
     total = finished(va + vb, error)
     total.terms = max(terms_a, 1) + max(terms_b, 1)
@@ -219,6 +225,8 @@ def pow_of_scalar(base: float, exponent: Bounded) -> Bounded:
 def copy_(target: Any, source: Any, non_blocking: bool = False) -> Any:
     """Overwrite the target."""
     overwrite(target, *parts(source))
+    if type(target) is Bounded and type(source) is Bounded:
+        target.terms = source.terms
     return target
 
 
