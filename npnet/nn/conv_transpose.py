@@ -163,10 +163,8 @@ def _convolve(
     out = _outputs(layer, x, least, stride, output_size)
 
     correlation = Correlation(layer.groups, out, size, kernel, stride, dilation, padding)
-    W, rows = (
-        state["weight"],
-        correlation.lay_out_small(x.reshape(math.prod(x.shape[: -axes - 1]), channels, *size)),
-    )
+    images = x.reshape(math.prod(x.shape[: -axes - 1]), channels, *size)
+    W, rows = state["weight"], correlation.lay_out_small(images)
     y = correlation.up(rows, W)
     if layer.bias:
         y += state["bias"].reshape(-1, *[1] * axes)

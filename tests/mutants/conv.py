@@ -229,7 +229,11 @@ _CONV_TRANSPOSE: list[tuple[str, Edits, str]] = [
         _WEIGHT,
     ),
     ("flips the weight's gradient", {_DWT: _DWT + "[..., ::-1]"}, _WEIGHT),
-    ("the bias's gradient comes from the first sample", {_DBT: "dy[:1].sum((0, *range(2, axes + 2)))"}, _BIAS),
+    (
+        "the bias's gradient comes from the first sample",
+        {_DBT: "dy[:1].sum((0, *range(2, axes + 2)))"},
+        _BIAS,
+    ),
     ("averages the bias's gradient over the image", {_DBT: _DBT + " / math.prod(out)"}, _BIAS),
 ]  # fmt: skip
 _TRANSPOSE_OF_SEVERAL_AXES: list[tuple[str, Edits, str]] = [

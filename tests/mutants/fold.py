@@ -5,9 +5,9 @@ _OUT = "(n + 2 * p - d * (k - 1) - 1) // s + 1"
 _WINDOWS = "[*itertools.product(*map(taps, size, out, *geometry))]"
 _PUT = "columns[..., k, *at] = image[..., *of]"
 _ADD = "image[..., *of] += columns[..., k, *at]"
+_FOLDED = "_fold(x, size, out, windows)"
 _ROWS = "columns.reshape(*batch, C * len(windows), math.prod(out))"
 _BACK = "columns.reshape(*batch, C, len(windows), *out)"
-_ORDERED = 'return kernel, stride, per_axis(layer, "padding", 2, least=0), dilation'
 
 MUTANTS = [
     *(
@@ -16,7 +16,8 @@ MUTANTS = [
         for mistake, edits, blames in (
             (
                 "exchanges the strides of height and width",
-                {_ORDERED: _ORDERED.replace("stride,", "stride[::-1],")},
+                {_WINDOWS: _WINDOWS.replace("*geometry", "geometry[0], geometry[1][::-1], "
+                 "*geometry[2:]")},
                 "y",
             ),
             (
@@ -78,11 +79,7 @@ MUTANTS = [
     Mutant(
         "Fold",
         "divides by the number of windows that overlap",
-        {
-            "    return image\n": "    return image / np.maximum(_fold(np.ones_like(columns).reshape("
-            "*batch, rows, -1), size, out, windows), 1) if columns.any() and (columns != 1).any() "
-            "else image\n"
-        },
+        {_FOLDED: f"{_FOLDED} / np.maximum(1, _fold(np.ones_like(x), size, out, windows))"},
         blames="y",
     ),
     Mutant(

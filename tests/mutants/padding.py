@@ -1,8 +1,10 @@
 from tests.mutants import Mutant
 
 _INPUT = "gradient of input 0"
+_FILLED = "np.full(shape, value, x.dtype)"
 _ORDER = "[*zip(numbers[-2::-2], numbers[::-2], strict=True)]"
 _COPIED = "dx[along(axis, slice(j, j + 1))] += dy[along(axis, slice(i, i + 1))]"
+_INSIDE = "dx[along(axis, kept)] = dy[along(axis, inside)]"
 _KEPT = "slice(max(0, -before), max(0, -before, n + min(0, after)))"
 _REFLECT = "return (n - 1) - abs((n - 1) - abs(j))"
 _REPLICATE = "return min(max(j, 0), n - 1)"
@@ -28,7 +30,7 @@ _ALL: Table = [
     ),
     (
         "the padded image is float64",
-        {"np.full(shape, value, x.dtype)": "np.full(shape, float(value))"},
+        {_FILLED: "np.full(shape, float(value))"},
         "y",
     ),
     (
@@ -43,8 +45,7 @@ _ALL: Table = [
     ),
     (
         "lets the gradient of one pixel out",
-        {"dx[along(axis, kept)] = dy[along(axis, inside)]": "dx[along(axis, kept)] = "
-         "dy[along(axis, inside)]\n        dx[along(axis, slice(kept.start, kept.start + 1))] *= 0"},
+        {_INSIDE: f"{_INSIDE}\n        dx[along(axis, slice(kept.start, kept.start + 1))] *= 0"},
         _INPUT,
     ),
 ]  # fmt: skip
@@ -97,19 +98,23 @@ _OF_A_KIND: dict[str, Table] = {
         ("starts anew instead", {_REFLECT: "return j % n"}, "y"),
     ],
     "Replication": [
-        ("reflects instead", {_REPLICATE: "return min(max(0, -1 - j if j < 0 else 2 * n - 1 - j), n - 1)"}, "y"),
+        (
+            "repeats more than the border",
+            {_REPLICATE: "return min(max(0, -1 - j if j < 0 else 2 * n - 1 - j), n - 1)"},
+            "y",
+        ),
         ("repeats the last pixel on both sides", {_REPLICATE: "return n - 1"}, "y"),
     ],
     "Circular": [
-        ("begins one pixel too late", {_CIRCULAR: _CIRCULAR.replace("(j - first)", "(j - first - 1)")}, "y"),
+        ("begins too late", {_CIRCULAR: _CIRCULAR.replace("- first)", "- first - 1)")}, "y"),
         ("starts anew with what was cut off", {_CIRCULAR: "source: int = j % n"}, "y"),
     ],
     "Zero": [
-        ("adds ones", {"np.full(shape, value, x.dtype)": "np.full(shape, value + 1, x.dtype)"}, "y"),
+        ("adds ones", {_FILLED: "np.full(shape, value + 1, x.dtype)"}, "y"),
     ],
     "Constant": [
-        ("adds zeros", {"np.full(shape, value, x.dtype)": "np.full(shape, 0, x.dtype)"}, "y"),
-        ("adds the value's magnitude", {"np.full(shape, value, x.dtype)": "np.full(shape, abs(value), x.dtype)"}, "y"),
+        ("adds zeros", {_FILLED: "np.full(shape, 0, x.dtype)"}, "y"),
+        ("adds the value's magnitude", {_FILLED: "np.full(shape, abs(value), x.dtype)"}, "y"),
     ],
 }  # fmt: skip
 
