@@ -128,7 +128,12 @@ def test_init_draws_what_the_twin_has(name):
     [
         ("Linear", {"in_features": 40, "out_features": 50}),
         ("Bilinear", {"in1_features": 9, "in2_features": 8, "out_features": 30}),
+        ("Conv1d", {"in_channels": 8, "out_channels": 12, "kernel_size": 5, "groups": 2}),
         ("Conv2d", {"in_channels": 6, "out_channels": 12, "kernel_size": 3, "groups": 2}),
+        ("Conv3d", {"in_channels": 6, "out_channels": 4, "kernel_size": 2}),
+        ("ConvTranspose1d", {"in_channels": 8, "out_channels": 12, "kernel_size": 5}),
+        ("ConvTranspose2d", {"in_channels": 6, "out_channels": 12, "kernel_size": 3, "groups": 2}),
+        ("ConvTranspose3d", {"in_channels": 6, "out_channels": 4, "kernel_size": 2}),
         ("Embedding", {"num_embeddings": 60, "embedding_dim": 40, "padding_idx": 3}),
         ("LSTM", {"input_size": 20, "hidden_size": 24, "num_layers": 2, "proj_size": 5}),
         ("BatchNorm2d", {"num_features": 4}),

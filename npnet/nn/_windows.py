@@ -14,7 +14,7 @@ from npnet.contract import ConfigError
 Pair = tuple[slice, slice]
 
 
-def per_axis(layer: object, name: str, axes: int, least: int) -> tuple[int, ...]:
+def per_axis(layer: object, name: str, axes: int, least: int | None = None) -> tuple[int, ...]:
     """The field `name`, an int or one int for each axis, as a tuple of length `axes`.
 
     Raises ConfigError where it is something else, or holds an int below `least`.
@@ -24,11 +24,12 @@ def per_axis(layer: object, name: str, axes: int, least: int) -> tuple[int, ...]
     if (
         len(numbers) != axes
         or not all(isinstance(n, Integral) for n in numbers)
-        or (min(numbers) < least)
+        or (least is not None and min(numbers) < least)
     ):
+        size = "" if least is None else f" of at least {least},"
         raise ConfigError(
-            f"{type(layer).__name__} needs {name} to be an int, or {axes} of them, of at least "
-            f"{least}, but got {name}={value!r}."
+            f"{type(layer).__name__} needs {name} to be an int, or {axes} of them,{size} but got "
+            f"{name}={value!r}."
         )
     return numbers
 

@@ -1,22 +1,55 @@
-"""Convolutions of any number of spatial axes, as matrix products."""
+"""Convolutions of one, two or three spatial axes."""
 
-import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from npnet.contract import Array, ConfigError, Forward, Grads, ShapeError, State
+from npnet.nn._correlation import Correlation
 from npnet.nn._guards import require_floats
-from npnet.nn._windows import per_axis, taps
+from npnet.nn._windows import per_axis
+from npnet.nn.padding import padded
 
-_NUMPY_MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {
-    "reflect": "reflect",
-    "replicate": "edge",
-    "circular": "wrap",
-}
+_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+@dataclass(frozen=True)
+class Conv1d:
+    """y[n, o, p] = bias[o] + Σ_{c, k} weight[o, c, k] · x̃[n, c, stride·p + dilation·k].
+
+    x: (N, C, L) or (C, L)    y: (N, O, L') or (O, L')
+    weight: (O, C / groups, *kernel_size)    bias: (O,)
+    L' = ⌊(L + 2·padding - dilation·(kernel_size - 1) - 1) / stride⌋ + 1
+
+    Everything else is as in Conv2d.
+
+    Raises ConfigError, ShapeError, DtypeError.
+    Twin: torch.nn.Conv1d.
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel_size: int | tuple[int]
+    stride: int | tuple[int] = 1
+    padding: str | int | tuple[int] = 0
+    dilation: int | tuple[int] = 1
+    groups: int = 1
+    bias: bool = True
+    padding_mode: str = "zeros"
+
+    def __post_init__(self) -> None:
+        _check(self, axes=1)
+
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
+        """weight, bias ~ U(-b, b) with b = 1 / √(C / groups · number of k)."""
+        channels = (self.out_channels, self.in_channels // self.groups)
+        return uniform(self, channels, rng, axes=1)
+
+    def __call__(self, state: State, x: Array) -> Forward:
+        """y, and the gradients of x, weight and bias."""
+        return _convolve(self, state, x, axes=1)
 
 
 @dataclass(frozen=True)
@@ -28,11 +61,12 @@ class Conv2d:
     H' = ⌊(H + 2·padding - dilation·(kernel_size - 1) - 1) / stride⌋ + 1, and W' alike
 
     p and k have one component per spatial axis; x̃ is x with `padding` more pixels on each side.
-    With X the matrix that holds each window, of one n and one p, as a column:
 
-        Y = W X + b    dW = dY Xᵀ    dX = Wᵀ dY    db = dY 1
+        dweight[o, c, k] = Σ_{n, p} dy[n, o, p] · x̃[n, c, stride·p + dilation·k]
+        dx̃[n, c, j] = Σ_{o, p, k} dy[n, o, p] · weight[o, c, k],  where j = stride·p + dilation·k
+        dbias[o] = Σ_{n, p} dy[n, o, p]
 
-    and dx adds up, for every pixel, the entries of dX that are copies of it.
+    and dx adds up dx̃ for all copies of a pixel.
 
     The kernel is not flipped (cross-correlation). Each of the groups connects C / groups inputs, in
     order, with O / groups outputs. padding="same" needs stride 1 and puts the odd pixel last
@@ -58,14 +92,55 @@ class Conv2d:
 
     def init(self, rng: np.random.Generator) -> dict[str, Array]:
         """weight, bias ~ U(-b, b) with b = 1 / √(C / groups · number of k)."""
-        return _init(self, rng, axes=2)
+        channels = (self.out_channels, self.in_channels // self.groups)
+        return uniform(self, channels, rng, axes=2)
 
     def __call__(self, state: State, x: Array) -> Forward:
         """y, and the gradients of x, weight and bias."""
         return _convolve(self, state, x, axes=2)
 
 
-def _convolve(layer: Conv2d, state: State, x: Array, axes: int) -> Forward:
+@dataclass(frozen=True)
+class Conv3d:
+    """y[n, o, p] = bias[o] + Σ_{c, k} weight[o, c, k] · x̃[n, c, stride·p + dilation·k].
+
+    x: (N, C, D, H, W) or (C, D, H, W)    y: (N, O, D', H', W') or (O, D', H', W')
+    weight: (O, C / groups, *kernel_size)    bias: (O,)
+    D' = ⌊(D + 2·padding - dilation·(kernel_size - 1) - 1) / stride⌋ + 1, H' and W' alike
+
+    p and k have one component per spatial axis; everything else is as in Conv2d.
+
+    Raises ConfigError, ShapeError, DtypeError.
+    Twin: torch.nn.Conv3d.
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel_size: int | tuple[int, int, int]
+    stride: int | tuple[int, int, int] = 1
+    padding: str | int | tuple[int, int, int] = 0
+    dilation: int | tuple[int, int, int] = 1
+    groups: int = 1
+    bias: bool = True
+    padding_mode: str = "zeros"
+
+    def __post_init__(self) -> None:
+        _check(self, axes=3)
+
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
+        """weight, bias ~ U(-b, b) with b = 1 / √(C / groups · number of k)."""
+        channels = (self.out_channels, self.in_channels // self.groups)
+        return uniform(self, channels, rng, axes=3)
+
+    def __call__(self, state: State, x: Array) -> Forward:
+        """y, and the gradients of x, weight and bias."""
+        return _convolve(self, state, x, axes=3)
+
+
+_Conv: TypeAlias = Conv1d | Conv2d | Conv3d
+
+
+def _convolve(layer: _Conv, state: State, x: Array, axes: int) -> Forward:
     require_floats(layer, x, state)
     if x.ndim not in (axes + 1, axes + 2) or x.shape[-axes - 1] != layer.in_channels:
         raise ShapeError(
@@ -77,48 +152,39 @@ def _convolve(layer: Conv2d, state: State, x: Array, axes: int) -> Forward:
     )
     pads = _pads(layer, kernel, dilation)
     _check_size(layer, x.shape[-axes:], pads, kernel, dilation)
-    x, pads, fold = _extend(x, pads, layer.padding_mode)
-    size = x.shape[-axes:]
+    images = x.reshape(math.prod(x.shape[: -axes - 1]), *x.shape[-axes - 1 :])
+    if layer.padding_mode != "zeros":
+        images, adjoint = padded(layer, images, pads, layer.padding_mode)
+        pads = [(0, 0)] * axes
+
+    size = images.shape[2:]
     out = tuple(
         (n + sum(p) - d * (k - 1) - 1) // s + 1
         for n, p, d, k, s in zip(size, pads, dilation, kernel, stride, strict=True)
     )
-    before = (p[0] for p in pads)
-    windows = list(itertools.product(*map(taps, size, out, kernel, stride, before, dilation)))
-
-    *batch, C = x.shape[:-axes]
-    N, K, L = math.prod(batch), math.prod(kernel), math.prod(out)
-    G, O = layer.groups, layer.out_channels
-    images = x.reshape(N, C, *size).swapaxes(0, 1)
-    X = np.zeros((C, K, N, *out), x.dtype)
-    for k, window in enumerate(windows):
-        outputs, inputs = zip(*window, strict=True)
-        X[:, k, :, *outputs] = images[:, :, *inputs]
-    X = X.reshape(G, C // G * K, N * L)
-    W = state["weight"].reshape(G, O // G, C // G * K)
-
-    Y = (W @ X).reshape(O, N * L)
+    before = tuple(p[0] for p in pads)
+    correlation = Correlation(layer.groups, size, out, kernel, stride, dilation, before)
+    W, rows = state["weight"], correlation.lay_out_large(images)
+    y = correlation.down(rows, W)
     if layer.bias:
-        Y += state["bias"][:, None]
+        y += state["bias"].reshape(-1, *[1] * axes)
 
     def vjp(dy: Array) -> Grads:
-        dY = dy.reshape(N, O, L).swapaxes(0, 1).reshape(G, O // G, N * L)
-        params = {"weight": (dY @ X.swapaxes(1, 2)).reshape(state["weight"].shape)}
+        dy = dy.reshape(y.shape)
+        dy_rows = correlation.lay_out_small(dy)
+        params = {"weight": correlation.weight(rows, dy_rows)}
         if layer.bias:
-            params["bias"] = dY.reshape(O, N * L).sum(1)
+            params["bias"] = dy_rows.reshape(layer.out_channels, dy_rows.shape[2]).sum(1)
+        dx = correlation.up(dy_rows, W)
+        if layer.padding_mode != "zeros":
+            dx = adjoint(dx)
+        return Grads((dx.reshape(x.shape),), params)
 
-        dX = (W.swapaxes(1, 2) @ dY).reshape(C, K, N, *out)
-        dx = np.zeros((C, N, *size), dX.dtype)
-        for k, window in enumerate(windows):
-            outputs, inputs = zip(*window, strict=True)
-            dx[:, :, *inputs] += dX[:, k, :, *outputs]
-        return Grads((fold(dx.swapaxes(0, 1).reshape(x.shape)),), params)
-
-    return Forward(Y.reshape(O, N, *out).swapaxes(0, 1).reshape(*batch, O, *out), vjp)
+    return Forward(y.reshape(*x.shape[: -axes - 1], *y.shape[1:]), vjp)
 
 
 def _pads(
-    layer: Conv2d, kernel: tuple[int, ...], dilation: tuple[int, ...]
+    layer: _Conv, kernel: tuple[int, ...], dilation: tuple[int, ...]
 ) -> list[tuple[int, int]]:
     """How many pixels come before and after, for each axis."""
     if layer.padding == "valid":
@@ -129,43 +195,14 @@ def _pads(
     return [(p, p) for p in per_axis(layer, "padding", len(kernel), least=0)]
 
 
-def _extend(
-    x: Array, pads: list[tuple[int, int]], mode: str
-) -> tuple[Array, list[tuple[int, int]], Callable[[Array], Array]]:
-    """x with copies of its pixels around it, the pads still to come, and the adjoint of copying."""
-    if mode == "zeros":
-        return x, pads, lambda dx: dx
-    sources = [
-        np.pad(np.arange(n), p, _NUMPY_MODES[mode])
-        for n, p in zip(x.shape[-len(pads) :], pads, strict=True)
-    ]
-    for axis, source in enumerate(sources, start=-len(pads)):
-        x = x.take(source, axis)
-
-    def fold(dx: Array) -> Array:
-        for axis, source in enumerate(sources, start=-len(pads)):
-            order = np.argsort(source, kind="stable")  # all copies of a pixel, side by side
-            first = np.searchsorted(source[order], np.arange(source.max() + 1))
-            dx = np.add.reduceat(dx.take(order, axis), first, axis)
-        return dx
-
-    return x, [(0, 0)] * len(pads), fold
-
-
-def _check(layer: Conv2d, axes: int) -> None:
+def _check(layer: _Conv, axes: int) -> None:
     name = type(layer).__name__
     for field in ("kernel_size", "stride", "dilation"):
         per_axis(layer, field, axes, least=1)
-    C, O, G = layer.in_channels, layer.out_channels, layer.groups
-    if min(C, O, G) < 1 or C % G or O % G:
+    check_channels(layer)
+    if layer.padding_mode not in _MODES:
         raise ConfigError(
-            f"{name} needs in_channels and out_channels to be positive multiples of groups, but "
-            f"got in_channels={C}, out_channels={O}, groups={G}."
-        )
-    if layer.padding_mode not in ("zeros", *_NUMPY_MODES):
-        raise ConfigError(
-            f"{name} needs padding_mode to be 'zeros', 'reflect', 'replicate' or 'circular', "
-            f"but got {layer.padding_mode!r}."
+            f"{name} needs padding_mode to be one of {_MODES}, but got {layer.padding_mode!r}."
         )
     if not isinstance(layer.padding, str):
         per_axis(layer, "padding", axes, least=0)
@@ -180,8 +217,18 @@ def _check(layer: Conv2d, axes: int) -> None:
         )
 
 
+def check_channels(layer: Any) -> None:
+    """The groups divide the channels, of any convolution; raises ConfigError."""
+    C, O, G = layer.in_channels, layer.out_channels, layer.groups
+    if min(C, O, G) < 1 or C % G or O % G:
+        raise ConfigError(
+            f"{type(layer).__name__} needs in_channels and out_channels to be positive multiples "
+            f"of groups, but got in_channels={C}, out_channels={O}, groups={G}."
+        )
+
+
 def _check_size(
-    layer: Conv2d,
+    layer: _Conv,
     size: tuple[int, ...],
     pads: list[tuple[int, int]],
     kernel: tuple[int, ...],
@@ -193,16 +240,13 @@ def _check_size(
                 f"{layer} needs an image that, with its padding, is as large as the dilated "
                 f"kernel, but got an image of {size}."
             )
-        largest = {"reflect": n - 1, "circular": n}.get(layer.padding_mode)
-        if largest is not None and max(p) > largest:
-            raise ShapeError(
-                f"{layer} needs an image that is larger than its padding, but got {size}."
-            )
 
 
-def _init(layer: Conv2d, rng: np.random.Generator, axes: int) -> dict[str, Array]:
-    kernel = per_axis(layer, "kernel_size", axes, least=1)
-    shape = (layer.out_channels, layer.in_channels // layer.groups, *kernel)
+def uniform(
+    layer: Any, channels: tuple[int, int], rng: np.random.Generator, axes: int
+) -> dict[str, Array]:
+    """weight (*channels, *kernel_size), bias ~ U(-b, b), b = 1 / √(channels[1] · number of k)."""
+    shape = (*channels, *per_axis(layer, "kernel_size", axes, least=1))
     bound = 1 / math.sqrt(math.prod(shape[1:]))
     state = {"weight": rng.uniform(-bound, bound, shape).astype(np.float32)}
     if layer.bias:

@@ -16,13 +16,16 @@ import npnet.optim
 class Mutant:
     """`edits` turns the source of `layer` into the mistake; `blames` is the quantity to be named.
 
-    Where the mistake shows in one of several quantities, by the configuration, each is right.
+    The text to edit stands in the module that defines the layer, in a private one beside it that
+    it imports from, or in `module`. Where the mistake shows in one of several quantities, by the
+    configuration, each is right.
     """
 
     layer: str
     mistake: str
     edits: Mapping[str, str] = field(hash=False)
     blames: str | tuple[str, ...] = field(kw_only=True)
+    module: str | None = field(default=None, kw_only=True)
 
     def build(self) -> Any:
         """The wrong class, compiled from the edited source of the right one."""
@@ -30,17 +33,43 @@ class Mutant:
         packages = {"optim": npnet.optim, "lr_scheduler": npnet.optim.lr_scheduler}
         right = getattr(packages.get(namespace, npnet.nn), name)
         original = importlib.import_module(right.__module__)
-        source = inspect.getsource(original)
+        named = [importlib.import_module(self.module)] if self.module else []
+        sources = {m: inspect.getsource(m) for m in (*named, original, *_private(original))}
+        edited = {original}
         for old, new in self.edits.items():
-            if source.count(old) != 1:
+            place = next((m for m, source in sources.items() if old in source), original)
+            count = sources[place].count(old)
+            if count != 1:
                 raise LookupError(
                     f"{self.layer}, {self.mistake!r}: the text to edit must occur once in "
-                    f"{original.__file__}, but occurs {source.count(old)} times:\n{old}"
+                    f"{place.__file__}, but occurs {count} times:\n{old}"
                 )
-            source = source.replace(old, new)
+            sources[place] = sources[place].replace(old, new)
+            edited.add(place)
+        wrong: dict[str, ModuleType] = {}
+        for m in sorted(edited, key=lambda m: m is original):  # what it imports comes first
+            wrong[m.__name__] = self._compiled(m, sources[m], wrong)
+        return getattr(wrong[original.__name__], name)
+
+    def _compiled(
+        self, original: ModuleType, source: str, imported: Mapping[str, ModuleType]
+    ) -> ModuleType:
+        """A module of this source, which imports these modules in the place of the right ones."""
         module = ModuleType(f"{original.__name__}__mutant")
         module.__file__ = original.__file__
         # dataclasses look their module up by name while they are built
         sys.modules[module.__name__] = module
-        exec(compile(source, f"<mutant of {self.layer}>", "exec"), vars(module))
-        return getattr(module, name)
+        right = {name: sys.modules[name] for name in imported}
+        sys.modules.update(imported)
+        try:
+            exec(compile(source, f"<mutant of {self.layer}>", "exec"), vars(module))
+        finally:
+            sys.modules.update(right)
+        return module
+
+
+def _private(module: ModuleType) -> list[ModuleType]:
+    """The private modules beside it that a module of npnet imports from."""
+    package = module.__name__.rpartition(".")[0]
+    names = {getattr(value, "__module__", None) for value in vars(module).values()}
+    return [sys.modules[n] for n in sorted(filter(None, names)) if n.startswith(f"{package}._")]

@@ -67,6 +67,7 @@ class Bounded(torch.Tensor):
     own_error: Tensor | None
     root: "Bounded | None"  # of a view of an exact pair: whose error it takes if there ever is one
     terms: int = 0  # of a fresh sum: error >= terms · u · sum of the magnitudes summed
+    scattered: bool = False  # whether it is one use of a tensor, to which that of others is added
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 

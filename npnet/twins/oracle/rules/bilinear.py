@@ -7,7 +7,7 @@ operands that are exact cost one product beside the value itself, and never more
 """
 
 from collections.abc import Callable, Sequence
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 import torch
@@ -71,12 +71,24 @@ def addmm(c: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Bound
     return add(product, c if beta == 1 else mul(c, beta))
 
 
-def forward_terms(x: Any, weight: Any, stride: Sequence[int], transposed: bool, groups: int) -> int:
+def _meeting(kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> list[int]:
+    """How many taps of a transposed convolution meet in one pixel, for each axis."""
+    return [-(-k // (s // gcd(s, d))) for k, s, d in zip(kernel, stride, dilation, strict=True)]
+
+
+def forward_terms(
+    x: Any,
+    weight: Any,
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    groups: int,
+) -> int:
     """The largest number of products in one element of a convolution."""
     kernel, size = weight.shape[2:], x.shape[2:]
     if transposed:
-        taps = [min(-(-k // s), n) for k, s, n in zip(kernel, stride, size, strict=True)]
-        return int(weight.shape[0] // groups * prod(taps))
+        met = _meeting(kernel, stride, dilation)
+        return int(weight.shape[0] // groups * prod(map(min, met, size)))
     return int(weight.shape[1] * prod(min(k, n) for k, n in zip(kernel, size, strict=True)))
 
 
@@ -99,7 +111,7 @@ def convolution(
         result: Tensor = aten.convolution.default(a, b, None, *options)
         return result
 
-    y = bilinear(form, x, weight, forward_terms(x, weight, stride, transposed, groups))
+    y = bilinear(form, x, weight, forward_terms(x, weight, stride, dilation, transposed, groups))
     if bias is None:
         return y
     return add(y, reshaped(bias, (-1, *(1 for _ in stride))))
@@ -142,8 +154,7 @@ def convolution_backward(
         if transposed:
             n = weight.shape[1] * prod(kernel)
         else:
-            taps = [-(-k // s) for k, s in zip(kernel, stride, strict=True)]
-            n = weight.shape[0] // groups * prod(taps)
+            n = weight.shape[0] // groups * prod(_meeting(kernel, stride, dilation))
         dx = bilinear(to_x, dy, weight, n)
     if output_mask[1]:
         smaller = x if transposed else dy

@@ -7,7 +7,8 @@
 
 A factor or divisor that is a power of two costs no rounding. A fresh sum of n terms to which more
 is added is a sum of more terms, in whatever order: each of the n may be rounded once more, and what
-is added up to n times (a bias added first, gates summed over two products).
+is added up to n times (a bias added first, gates summed over two products, the gradients of several
+slices of a tensor).
 """
 
 from math import floor, frexp, isfinite
@@ -54,23 +55,31 @@ def add(a: Any, b: Any, alpha: float = 1) -> Bounded:
         eb = constant_error(vb)
     terms_a = a.terms if type(a) is Bounded else 0
     terms_b = b.terms if type(b) is Bounded else 0
-    return _sum(va, ea, terms_a, vb, eb, terms_b)
+    scattered = any(type(x) is Bounded and x.scattered for x in (a, b))
+    return _sum(va, ea, terms_a, vb, eb, terms_b, scattered)
 
 
-def _sum(va: Any, ea: Any, terms_a: int, vb: Any, eb: Any, terms_b: int) -> Bounded:
+def _sum(
+    va: Any, ea: Any, terms_a: int, vb: Any, eb: Any, terms_b: int, scattered: bool = False
+) -> Bounded:
     value = va + vb
     infinite = _inherited(value, va, vb)
     if infinite is not None:
         # masked by -inf, say: that is an exact number, and no overflow
         known: Any = plus(ea, eb)
         va, ea, vb, eb = (_without(infinite, x) for x in (va, ea, vb, eb))
-        rest = _sum(va, ea, terms_a, vb, eb, terms_b)
+        rest = _sum(va, ea, terms_a, vb, eb, terms_b, scattered)
         error = rest.error if rest.error is not None else torch.zeros_like(rest.value)
         total = Bounded(value, torch.where(infinite, 0.0 if known is None else known, error))
         total.terms = rest.terms
         return total
     if not (terms_a or terms_b):
-        return rounded(value, plus(ea, eb), underflow=False)
+        if not scattered:
+            return rounded(value, plus(ea, eb), underflow=False)
+        size = plus(abs(va), abs(vb), ea, eb) * setting().precision.u
+        total = finished(value, plus(size, ea, eb))
+        total.terms = 1
+        return total
     error = _as_summands(va, ea, terms_a, terms_b) + _as_summands(vb, eb, terms_b, terms_a)
     total = finished(value, error)
     total.terms = max(terms_a, 1) + max(terms_b, 1)
@@ -249,6 +258,8 @@ def pow_of_scalar(base: float, exponent: Bounded) -> Bounded:
 def copy_(target: Any, source: Any, non_blocking: bool = False) -> Any:
     """Overwrite the target."""
     overwrite(target, *parts(source))
+    if type(target) is Bounded and type(source) is Bounded:
+        target.terms = source.terms
     return target
 
 

@@ -1,4 +1,4 @@
-"""Rows looked up and rows added up: embedding, index_put, index_add, scatter_add.
+"""What is looked up and added up: embedding, index_put, index_add, scatter_add, windows.
 
 A linear map with one operand is the map itself, run on the errors; where it adds, n terms for one
 element add (n - 1)·u·sum(|a| + e), n being the map's image of ones.
@@ -49,6 +49,12 @@ def accumulated(x: Any, form: Map, a: Any) -> Bounded:
     u = setting().precision.u
     rounded_ = magnitude(value, error) * form(torch.ones_like(v)) + form(magnitude(v, e))
     return finished(value + added.value, plus(added.error, rounded_ * u, error))
+
+
+@rule("col2im")
+def col2im(columns: Any, *args: Any) -> Bounded:
+    """The sum of all windows where they overlap."""
+    return linear_sum(lambda a: aten.col2im.default(a, *args), columns)
 
 
 @rule("embedding")

@@ -50,7 +50,7 @@ UNSAFE_SPLITS: dict[str, Move] = {
 }
 COPIES = (
     "clone", "contiguous", "flip", "roll", "repeat", "index_select", "gather", "index.Tensor",
-    "take", "slice_backward", "select_backward", "diagonal_backward", "unfold_copy",
+    "take", "unfold_copy",
     "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
     "replication_pad2d", "replication_pad3d", "im2col", "tril", "triu", "view_copy", "expand_copy",
     "permute_copy", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "repeat_interleave",
@@ -127,6 +127,22 @@ for _name, _move in UNSAFE_SPLITS.items():
 for _name in COPIES:
     rule(_name)(copying(overload(_name)))
 rule("_unsafe_view")(copying(torch.Tensor.view))
+
+
+def scattering(move: Move) -> Move:
+    """The rule of the gradient of a part: zeros elsewhere, where other uses add theirs."""
+    copy = copying(move)
+
+    def apply(*args: Any, **kwargs: Any) -> Bounded:
+        result: Bounded = copy(*args, **kwargs)
+        result.scattered = True
+        return result
+
+    return apply
+
+
+for _name in ("slice_backward", "select_backward", "diagonal_backward"):
+    rule(_name)(scattering(overload(_name)))
 
 
 @rule("squeeze_", "squeeze_.dim", "squeeze_.dims")
