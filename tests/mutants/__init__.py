@@ -16,7 +16,8 @@ import npnet.optim
 class Mutant:
     """`edits` turns the source of `layer` into the mistake; `blames` is the quantity to be named.
 
-    Where the mistake shows in one of several quantities, by the configuration, each is right.
+    The text to edit stands in the module that defines the layer, or in a private one (`npnet.nn._…`)
+    that it imports from. Where the mistake shows in one of several quantities, by the configuration, each is right.
     """
 
     layer: str
@@ -29,17 +30,42 @@ class Mutant:
         namespace, _, name = self.layer.rpartition(".")
         right = getattr(npnet.optim if namespace == "optim" else npnet.nn, name)
         original = importlib.import_module(right.__module__)
-        source = inspect.getsource(original)
+        sources = {m: inspect.getsource(m) for m in (original, *_private(original))}
+        edited = {original}
         for old, new in self.edits.items():
-            if source.count(old) != 1:
+            places = [m for m, source in sources.items() if old in source]
+            count = sum(sources[m].count(old) for m in places)
+            if count != 1:
                 raise LookupError(
                     f"{self.layer}, {self.mistake!r}: the text to edit must occur once in "
-                    f"{original.__file__}, but occurs {source.count(old)} times:\n{old}"
+                    f"{original.__file__}, but occurs {count} times:\n{old}"
                 )
-            source = source.replace(old, new)
+            sources[places[0]] = sources[places[0]].replace(old, new)
+            edited.add(places[0])
+        wrong: dict[str, ModuleType] = {}
+        for m in sorted(edited, key=lambda m: m is original):  # what it imports comes first
+            wrong[m.__name__] = self._compiled(m, sources[m], wrong)
+        return getattr(wrong[original.__name__], name)
+
+    def _compiled(
+        self, original: ModuleType, source: str, imported: Mapping[str, ModuleType]
+    ) -> ModuleType:
+        """A module of this source, which imports these modules in the place of the right ones."""
         module = ModuleType(f"{original.__name__}__mutant")
         module.__file__ = original.__file__
         # dataclasses look their module up by name while they are built
         sys.modules[module.__name__] = module
-        exec(compile(source, f"<mutant of {self.layer}>", "exec"), vars(module))
-        return getattr(module, name)
+        right = {name: sys.modules[name] for name in imported}
+        sys.modules.update(imported)
+        try:
+            exec(compile(source, f"<mutant of {self.layer}>", "exec"), vars(module))
+        finally:
+            sys.modules.update(right)
+        return module
+
+
+def _private(module: ModuleType) -> list[ModuleType]:
+    """The private modules beside it that a module of npnet imports from."""
+    package = module.__name__.rpartition(".")[0]
+    names = {getattr(value, "__module__", None) for value in vars(module).values()}
+    return [sys.modules[n] for n in sorted(filter(None, names)) if n.startswith(f"{package}._")]
