@@ -17,7 +17,7 @@ from npnet.contract import Array
 
 
 class Mean(Protocol):
-    """E[v], or E[v w], in a shape that broadcasts against v; 0 where there is nothing to average."""
+    """E[v], or E[v w], in a shape that broadcasts against v; 0 where there is nothing to sum."""
 
     def __call__(self, v: Array, w: Array | None = None, /) -> Array:
         """The mean of the elements, or of the products."""

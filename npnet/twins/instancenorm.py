@@ -12,7 +12,7 @@ from npnet.verify.spec import Drawn
 
 def _two(ask: Ask, x: Any, **config: Any) -> Told:
     """Answers for one channel, and running statistics of 0 and 1 where there are some."""
-    state = {}
+    state: dict[str, Any] = {}
     if config.get("track_running_stats"):
         state = {"running_mean": [0.0], "running_var": [1.0], "num_batches_tracked": 3}
     return ask(x, state=state, num_features=1, **config)

@@ -26,7 +26,7 @@ def _shape(pick: Pick, rests: tuple[tuple[int, ...], ...]) -> Values:
     return pick.values("x", (batch, channels, *pick.option("rest", *rests)))
 
 
-_ONE = {"alpha": 1.0, "beta": 1.0, "k": 1.0}
+_ONE: dict[str, Any] = {"alpha": 1.0, "beta": 1.0, "k": 1.0}
 
 
 @spec(
@@ -73,7 +73,7 @@ class _CrossMap(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> Any:
         x, y, scale = ctx.saved_tensors
         size, alpha, beta = ctx.options
         below, above, channels = (size + 1) // 2, size // 2 - 1, x.shape[1]

@@ -16,8 +16,9 @@ import npnet.optim
 class Mutant:
     """`edits` turns the source of `layer` into the mistake; `blames` is the quantity to be named.
 
-    The text to edit stands in the module that defines the layer, or in a private one (`npnet.nn._…`)
-    that it imports from. Where the mistake shows in one of several quantities, by the configuration, each is right.
+    The text to edit stands in the module that defines the layer, or in a private one beside it
+    that it imports from. Where the mistake shows in one of several quantities, by the
+    configuration, each is right.
     """
 
     layer: str
@@ -33,15 +34,15 @@ class Mutant:
         sources = {m: inspect.getsource(m) for m in (original, *_private(original))}
         edited = {original}
         for old, new in self.edits.items():
-            places = [m for m, source in sources.items() if old in source]
-            count = sum(sources[m].count(old) for m in places)
+            place = next((m for m, source in sources.items() if old in source), original)
+            count = sources[place].count(old)
             if count != 1:
                 raise LookupError(
                     f"{self.layer}, {self.mistake!r}: the text to edit must occur once in "
-                    f"{original.__file__}, but occurs {count} times:\n{old}"
+                    f"{place.__file__}, but occurs {count} times:\n{old}"
                 )
-            sources[places[0]] = sources[places[0]].replace(old, new)
-            edited.add(places[0])
+            sources[place] = sources[place].replace(old, new)
+            edited.add(place)
         wrong: dict[str, ModuleType] = {}
         for m in sorted(edited, key=lambda m: m is original):  # what it imports comes first
             wrong[m.__name__] = self._compiled(m, sources[m], wrong)
