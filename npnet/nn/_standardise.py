@@ -56,7 +56,8 @@ def row_means(v: Array, w: Array | None = None, /) -> Array:
     """Over the last axis of (rows, n): (rows, 1)."""
     n, wide = v.shape[-1], _wide(v)
     total = v @ np.ones(n, wide) if w is None else np.vecdot(v, w, dtype=wide)
-    return (total / max(n, 1)).astype(v.dtype, copy=False)[:, np.newaxis]
+    e: Array = (total / max(n, 1)).astype(v.dtype, copy=False)
+    return e[:, np.newaxis]
 
 
 class Channels:

@@ -164,16 +164,16 @@ def _interpolate(
 
 
 def _apply(taps: _Taps, x: Array, axis: int) -> Array:
+    total: Array = x.take(taps.sources[0], axis)
     if taps.weights is None:
-        return x.take(taps.sources[0], axis)
-    tail = (1,) * (x.ndim - 1 - axis)
-    total: Any = None
-    for sources, weights in zip(taps.sources, taps.weights, strict=True):
+        return total
+    weights = taps.weights.reshape(*taps.weights.shape, *(1,) * (x.ndim - 1 - axis))
+    total *= weights[0]
+    for sources, weight in zip(taps.sources[1:], weights[1:], strict=True):
         part = x.take(sources, axis)
-        part *= weights.reshape(-1, *tail)
-        total = part if total is None else np.add(total, part, out=total)
-    found: Array = total
-    return found
+        part *= weight
+        total += part
+    return total
 
 
 def _taps(

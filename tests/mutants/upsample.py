@@ -107,7 +107,7 @@ _OF_ALL: list[tuple[str, dict[str, str], str]] = [
         "the weights are float64",
         {
             "np.stack([1 - w, w]).astype(dtype)": "np.stack([1 - w, w])",
-            "part *= weights": "part = part * weights",
+            "    total *= weights[0]\n": "    total = total * weights[0]\n",
         },
         "y",
     ),

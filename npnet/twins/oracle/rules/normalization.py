@@ -24,8 +24,11 @@ from npnet.twins.oracle.rules.view import copied
 def _input_gradient(g: Any, x: Any, xhat: Any, rstd: Any, dims: Sequence[int]) -> Bounded:
     if setting().watching:  # torch sums g·x before it divides by the deviation
         watch((parts(g)[0] * parts(x)[0]).abs().sum(dims))
-    projected = sub(sub(g, mean(g, dims, True)), mul(xhat, mean(mul(g, xhat), dims, True)))
-    return mul(rstd, projected)
+    constant = mean(g, dims, True)
+    projected = sub(sub(g, constant), mul(xhat, mean(mul(g, xhat), dims, True)))
+    # each term may be multiplied by rstd before they are subtracted
+    terms = parts(g)[0].abs() + parts(constant)[0].abs()
+    return mul(rstd, _with_term(projected, terms, 2.0))
 
 
 @rule("native_layer_norm")
