@@ -90,7 +90,11 @@ _UNFLATTEN = [
         "y",
     ),
     ("takes 1 for -1", {_LEFT: "sizes = (n // known, *(abs(s) for s in sizes))"}, "y"),
-    ("counts from the front only", {"return dim % axes": "return abs(dim) % axes"}, "y"),
+    (
+        "counts from the front only",
+        {"return dim % axes": "return abs(dim) % axes"},
+        ("y", "forward"),
+    ),
 ]
 
 _COPY = "return Forward(x, lambda dy: Grads((dy,)))"

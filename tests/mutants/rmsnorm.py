@@ -44,7 +44,8 @@ _OWN: Mistakes = [
     (
         "normalises over the last axis only",
         {
-            "        x_ = x.reshape(rows)\n": "        x_ = x.reshape(-1, max(self._shape[-1], 1))\n",
+            "        x_ = x.reshape(rows)\n": "        "
+            "x_ = x.reshape(-1, max(self._shape[-1], 1))\n",
             "xhat = x_ * rstd\n": "xhat = (x_ * rstd).reshape(rows)\n",
         },
         "y",

@@ -65,7 +65,11 @@ _OF_ALL: list[tuple[str, dict[str, str], str]] = [
     ("forgets to shift the centre back", {_CENTRES: _CENTRES.replace(" - 0.5", "")}, "y"),
     (
         "lets the line run on before the first input",
-        {"    t = np.maximum(t, 0.0)\n": "    t = np.maximum(t, -0.25)\n"},
+        {
+            "    t = np.maximum(t, 0.0)\n": "",
+            "    i = np.minimum(np.floor(t).astype(int), n - 1)\n": "    "
+            "i = np.clip(np.floor(t).astype(int), 0, n - 1)\n",
+        },
         "y",
     ),
     ("divides by the new size where corners are aligned", {_ALIGNED: "t = o * ((n - 1) / m)"}, "y"),
