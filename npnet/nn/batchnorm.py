@@ -8,6 +8,7 @@ import numpy as np
 
 from npnet.contract import Array, ConfigError, Forward, Grads, ShapeError, State
 from npnet.nn._guards import require_floats
+from npnet.nn._standardise import Channels, adjoint, affine, standardise
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,40 @@ class BatchNorm2d:
         return _normalise(self, state, x, dims=(4,))
 
 
-_BatchNorm: TypeAlias = BatchNorm1d | BatchNorm2d
+@dataclass(frozen=True)
+class BatchNorm3d:
+    """y = x̂ · weight + bias, where x̂ = (x - E[x]) / √(Var[x] + eps), for each channel by itself.
+
+    x, y: (N, C, D, H, W)
+    weight, bias, running_mean, running_var: (C,)    num_batches_tracked: ()
+
+    Everything else is as in BatchNorm1d.
+
+    Raises ConfigError, DtypeError; ShapeError, also for one value per channel in training.
+    Twin: torch.nn.BatchNorm3d. Source: Ioffe & Szegedy (2015), arXiv:1502.03167.
+    """
+
+    num_features: int
+    eps: float = 1e-5
+    momentum: float | None = 0.1
+    affine: bool = True
+    track_running_stats: bool = True
+    bias: bool = field(default=True, kw_only=True)
+    training: bool = field(default=True, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
+        """weight = running_var = 1, bias = running_mean = num_batches_tracked = 0."""
+        return _init(self)
+
+    def __call__(self, state: State, x: Array) -> Forward:
+        """y, the gradients of x, weight and bias, and in training the next running statistics."""
+        return _normalise(self, state, x, dims=(5,))
+
+
+_BatchNorm: TypeAlias = BatchNorm1d | BatchNorm2d | BatchNorm3d
 
 
 def _normalise(layer: _BatchNorm, state: State, x: Array, dims: tuple[int, ...]) -> Forward:
@@ -97,8 +131,8 @@ def _normalise(layer: _BatchNorm, state: State, x: Array, dims: tuple[int, ...])
             f"{layer.num_features}, but got {x.shape}."
         )
     N, C, *rest = x.shape
-    per_channel = (N, C, math.prod(rest))
-    n = N * math.prod(rest)
+    channels = Channels(N, C, math.prod(rest))
+    n = channels.n
     of_the_batch = layer.training or not layer.track_running_stats
     if of_the_batch and n == 1:
         raise ShapeError(
@@ -106,41 +140,22 @@ def _normalise(layer: _BatchNorm, state: State, x: Array, dims: tuple[int, ...])
             "larger batch, or the running statistics (training=False)."
         )
 
-    def mean(v: Array) -> Array:
-        """E[v], and 0 for an empty batch."""
-        e: Array = (v.mean if n else v.sum)((0, 2), keepdims=True)
-        return e
-
-    x_ = x.reshape(per_channel)
     updates: dict[str, Array] = {}
     if of_the_batch:
-        mu = mean(x_)
-        centred = x_ - mu
-        var = mean(centred * centred)
+        xhat, rstd, mu, var = standardise(x.reshape(channels.shape), channels.mean, layer.eps)
+        if layer.training and layer.track_running_stats:
+            updates = _track(layer, state, channels.pick(mu), channels.pick(var), n)
     else:
-        mu = state["running_mean"][:, None]
-        centred = x_ - mu
-        var = state["running_var"][:, None]
-    if layer.training and layer.track_running_stats:
-        updates = _track(layer, state, mu.reshape(C), var.reshape(C), n)
-    rstd = 1 / np.sqrt(var + layer.eps)
-    xhat = centred * rstd
-    weight = state["weight"][:, None] if layer.affine else 1
-    y = xhat * weight
-    if layer.affine and layer.bias:
-        y += state["bias"][:, None]
+        rstd = channels.spread(1 / np.sqrt(state["running_var"] + layer.eps))
+        xhat = x.reshape(channels.shape) - channels.spread(state["running_mean"])
+        xhat *= rstd
+    weight = state["weight"] if layer.affine else None
+    bias = state["bias"] if layer.affine and layer.bias else None
+    y, affine_vjp = affine(xhat, weight, bias, channels)
 
     def vjp(dy: Array) -> Grads:
-        dy = dy.reshape(per_channel)
-        dxhat = dy * weight
-        if of_the_batch:
-            dxhat = dxhat - mean(dxhat) - xhat * mean(dxhat * xhat)
-        dx = dxhat * rstd
-        params = {}
-        if layer.affine:
-            params["weight"] = (dy * xhat).sum((0, 2))
-            if layer.bias:
-                params["bias"] = dy.sum((0, 2))
+        g, params = affine_vjp(dy.reshape(channels.shape))
+        dx = adjoint(g, xhat, rstd, channels.mean) if of_the_batch else g * rstd
         return Grads((dx.reshape(x.shape),), params)
 
     return Forward(y.reshape(x.shape), vjp, updates)

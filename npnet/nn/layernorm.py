@@ -7,6 +7,7 @@ import numpy as np
 
 from npnet.contract import Array, ConfigError, Forward, Grads, ShapeError, State
 from npnet.nn._guards import require_floats
+from npnet.nn._standardise import Channels, adjoint, affine, row_means, standardise
 
 
 @dataclass(frozen=True)
@@ -60,30 +61,16 @@ class LayerNorm:
                 f"but got {x.shape}."
             )
 
-        n = math.prod(self._shape)
-        rows = (math.prod(x.shape[:-axes]), n)
-
-        def mean(v: Array) -> Array:
-            e: Array = (v.mean if n else v.sum)(-1, keepdims=True)
-            return e
-
-        centred = x.reshape(rows) - mean(x.reshape(rows))
-        rstd = 1 / np.sqrt(mean(centred * centred) + self.eps)
-        xhat = centred * rstd
-        weight = state["weight"].reshape(n) if self.elementwise_affine else 1
-        y = xhat * weight
-        if self.elementwise_affine and self.bias:
-            y += state["bias"].reshape(n)
+        rows = (math.prod(x.shape[:-axes]), math.prod(self._shape))
+        places = Channels(*rows, each=1)
+        xhat, rstd, _, _ = standardise(x.reshape(rows), row_means, self.eps)
+        weight = state["weight"] if self.elementwise_affine else None
+        bias = state["bias"] if self.elementwise_affine and self.bias else None
+        y, affine_vjp = affine(xhat.reshape(places.shape), weight, bias, places)
 
         def vjp(dy: Array) -> Grads:
-            dy = dy.reshape(rows)
-            dxhat = dy * weight
-            dx = rstd * (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat))
-            params = {}
-            if self.elementwise_affine:
-                params["weight"] = (dy * xhat).sum(0).reshape(self._shape)
-                if self.bias:
-                    params["bias"] = dy.sum(0).reshape(self._shape)
+            g, params = affine_vjp(dy.reshape(places.shape))
+            dx = adjoint(g.reshape(rows), xhat, rstd, row_means)
             return Grads((dx.reshape(x.shape),), params)
 
         return Forward(y.reshape(x.shape), vjp)

@@ -90,3 +90,11 @@ def BatchNorm2d(pick: Pick) -> Drawn:
     rest = pick.option("image", (2, 2), (1, 1), (1, 3), (3, 2))
     shape = (_batch(pick, config, rest), config["num_features"], *rest)
     return config, (pick.values("x", shape),)
+
+
+@spec(nn.BatchNorm3d, positive={"running_var"}, batched=_batched)
+def BatchNorm3d(pick: Pick) -> Drawn:
+    config = _config(pick, nn.BatchNorm3d)
+    rest = pick.option("volume", (2, 1, 2), (1, 1, 1), (2, 2, 2), (1, 3, 1))
+    shape = (_batch(pick, config, rest), config["num_features"], *rest)
+    return config, (pick.values("x", shape),)

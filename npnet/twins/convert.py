@@ -94,7 +94,7 @@ def config_of(module: nn.Module) -> LayerConfig:
     for field, parameter in inspect.signature(cls).parameters.items():
         if field in read:
             value = read[field](module)
-        elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+        elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue  # Identity's, which mean nothing
         else:
             value = getattr(module, field, parameter.default)

@@ -1,8 +1,8 @@
-"""Twin of Flatten."""
+"""Twins of the changes of shape, and of none at all."""
 
 from torch import nn
 
-from npnet.twins.spec import Pick, spec
+from npnet.twins.spec import Claim, Pick, same, spec
 from npnet.verify.spec import Drawn
 
 
@@ -18,3 +18,47 @@ def Flatten(pick: Pick) -> Drawn:
         pick.instead("end_dim", -1, because="shape")
         end = pick.instead("end_dim", -1, because="start_dim")
     return {"start_dim": start, "end_dim": end}, (pick.values("x", shape),)
+
+
+_SIZES = ((2, 2), (3, -1), (-1,), (1, -1, 2), (4,), (-1, 2), (2, 0), (5, 1, 1))
+
+
+@spec(
+    nn.Unflatten,
+    claims=(
+        Claim(
+            "The last of the new axes varies fastest.",
+            lambda ask: same(
+                ask([0.0, 1.0, 2.0, 3.0], dim=0, unflattened_size=(2, 2)).y,
+                [[0.0, 1.0], [2.0, 3.0]],
+            ),
+        ),
+    ),
+)
+def Unflatten(pick: Pick) -> Drawn:
+    sizes = pick.option("unflattened_size", *_SIZES)
+    n = pick.size("left") if -1 in sizes else 1
+    for s in sizes:
+        n *= 1 if s == -1 else s
+    before = pick.option("before", (2,), (), (1,), (3, 2), (0,))
+    after = pick.option("after", (), (2,), (1, 3))
+    axis = len(before)
+    if pick.option("counted from", "front", "back") == "back":
+        axis -= len(before) + 1 + len(after)
+    return {"dim": axis, "unflattened_size": sizes}, (pick.values("x", (*before, n, *after)),)
+
+
+@spec(
+    nn.Identity,
+    claims=(
+        Claim(
+            "It takes any arguments, and they mean nothing.",
+            lambda ask: same(ask([1.0, 2.0], p=0.5, training=True).y, [1.0, 2.0]),
+        ),
+    ),
+)
+def Identity(pick: Pick) -> Drawn:
+    config = {"p": 0.5} if pick.option("arguments", "none", "one") == "one" else {}
+    return config, (
+        pick.values("x", pick.option("shape", (3,), (2, 3), (), (1,), (0,), (2, 1, 3))),
+    )

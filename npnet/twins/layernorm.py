@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from npnet.twins.spec import Pick, spec
+from npnet.twins.spec import Claim, Pick, same, spec
 from npnet.verify.case import Example
 from npnet.verify.spec import Drawn
 
@@ -12,7 +12,31 @@ def _has_batch(example: Example) -> bool:
     return example.arrays["input 0"].ndim > 1 + (1 if isinstance(shape, int) else len(shape))
 
 
-@spec(nn.LayerNorm, split=_has_batch)
+_CLAIMS = (
+    Claim(
+        "It normalises by the biased variance (÷ n).",
+        lambda ask: same(
+            ask([0.0, 2.0], normalized_shape=2, eps=3.0, elementwise_affine=False).y, [-0.5, 0.5]
+        ),
+    ),
+    Claim(
+        "eps is added to the variance, inside of the root.",
+        lambda ask: same(
+            ask([0.0, 2.0], normalized_shape=2, eps=8.0, elementwise_affine=False).y,
+            [-1 / 3, 1 / 3],
+        ),
+    ),
+    Claim(
+        "The mean is over the trailing axes, sample by sample, and never over the batch.",
+        lambda ask: same(
+            ask([[0.0, 2.0], [4.0, 6.0]], normalized_shape=2, eps=3.0, elementwise_affine=False).y,
+            [[-0.5, 0.5], [-0.5, 0.5]],
+        ),
+    ),
+)
+
+
+@spec(nn.LayerNorm, split=_has_batch, claims=_CLAIMS)
 def LayerNorm(pick: Pick) -> Drawn:
     axes = pick.option("normalized axes", 1, 2, "int", 3)
     sizes = tuple(pick.size(f"size {i}") for i in range(1 if axes == "int" else axes))

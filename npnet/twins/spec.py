@@ -76,6 +76,8 @@ def spec(
     ignores: Collection[str] = (),
     claims: Sequence[Claim] = (),
     read: Read = MappingProxyType({}),
+    told: Callable[[Config, Precision], Config] = lambda config, precision: config,
+    restated: type[nn.Module] | None = None,
 ) -> Callable[[Callable[[Pick], Drawn]], Spec]:
     """Turn `def Name(pick): ... return config, inputs[, kwargs]` into the Spec of `module`.
 
@@ -84,9 +86,13 @@ def spec(
     parameters a forward pass may change. `ignores` names arguments that change the representation
     of the twin's answers and not their values (Embedding's sparse). `claims` are the conventions
     that people get wrong. `read` says how from_torch reads the constructor arguments that a module
-    does not keep under their names.
+    does not keep under their names. `told` is the configuration that the twin, which computes in
+    float64, is given for a precision (RMSNorm's eps depends on it). `restated` is the module in
+    operations that the oracle knows, where torch writes into memory behind autograd's back: the
+    bounds are its, the answers still those of `module`, with which it is compared every time.
     """
     modules = _Modules(module, ignores)
+    bounded = modules if restated is None else _Modules(restated, ignores)
     READ[module] = read
 
     def state(config: Config) -> dict[str, Values]:
@@ -101,8 +107,10 @@ def spec(
         return found
 
     def answer(example: Example, precision: Precision, single: bool = False) -> Answer:
+        config = told(example.config, precision)
         return ask_module(
-            modules(example.config, example.arrays),
+            modules(config, example.arrays),
+            bounded(config, example.arrays),
             example,
             precision,
             single=single,

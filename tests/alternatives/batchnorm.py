@@ -9,7 +9,9 @@ from npnet.contract import Array, Forward, Grads, State
 from tests.alternatives._welford import mean_and_variance
 
 
-def _normalise(layer: nn.BatchNorm1d | nn.BatchNorm2d, state: State, x: Array) -> Forward:
+def _normalise(
+    layer: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, state: State, x: Array
+) -> Forward:
     samples = np.moveaxis(x, 1, -1)
     shape, n = samples.shape, x.size // layer.num_features
     samples = samples.reshape(n, layer.num_features)
@@ -66,4 +68,14 @@ class BatchNorm2d(nn.BatchNorm2d):
         return _normalise(self, state, x)
 
 
-ALTERNATIVES = {"BatchNorm1d": BatchNorm1d, "BatchNorm2d": BatchNorm2d}
+@dataclass(frozen=True)
+class BatchNorm3d(nn.BatchNorm3d):
+    def __call__(self, state: State, x: Array) -> Forward:
+        return _normalise(self, state, x)
+
+
+ALTERNATIVES = {
+    "BatchNorm1d": BatchNorm1d,
+    "BatchNorm2d": BatchNorm2d,
+    "BatchNorm3d": BatchNorm3d,
+}

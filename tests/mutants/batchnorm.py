@@ -1,18 +1,21 @@
 from tests.mutants import Mutant
+from tests.mutants._standardise import BIASED, STANDARDISE, WEIGHTED, Mistakes
 
 _INPUT = "gradient of input 0"
 _RUNNING_MEAN = '"running_mean": (1 - m) * state["running_mean"] + m * mu'
 _RUNNING_VAR = '"running_var": (1 - m) * state["running_var"] + m * (var * (n / (n - 1)))'
-_RSTD = "rstd = 1 / np.sqrt(var + layer.eps)"
+_STANDARDISE = (
+    "xhat, rstd, mu, var = standardise(x.reshape(channels.shape), channels.mean, layer.eps)"
+)
+_EVAL = 'xhat = x.reshape(channels.shape) - channels.spread(state["running_mean"])'
+_DX = "dx = adjoint(g, xhat, rstd, channels.mean) if of_the_batch else g * rstd"
 
-_MISTAKES: list[tuple[str, dict[str, str], str]] = [
+_OWN: Mistakes = [
     (
         "normalises with the unbiased variance",
-        {"var = mean(centred * centred)": "var = mean(centred * centred) * (n / max(n - 1, 1))"},
+        {_STANDARDISE: f"{_STANDARDISE}\n        xhat *= math.sqrt(max(n - 1, 1) / max(n, 1))"},
         "y",
     ),
-    ("adds eps outside of the root", {_RSTD: "rstd = 1 / (np.sqrt(var) + layer.eps)"}, "y"),
-    ("divides by the variance", {_RSTD: "rstd = 1 / (var + layer.eps)"}, "y"),
     (
         "normalises with the running statistics in training",
         {
@@ -24,12 +27,16 @@ _MISTAKES: list[tuple[str, dict[str, str], str]] = [
     (
         "normalises with the batch's variance but the running mean",
         {
-            "        mu = mean(x_)\n": '        mu = state["running_mean"][:, None] '
-            "if layer.track_running_stats else mean(x_)\n"
+            _STANDARDISE: f"{_STANDARDISE}\n        if layer.track_running_stats:\n"
+            '            xhat += (mu - channels.spread(state["running_mean"])) * rstd'
         },
         "y",
     ),
-    ("ignores the bias", {'y += state["bias"][:, None]': "pass"}, "y"),
+    (
+        "forgets eps in evaluation",
+        {'np.sqrt(state["running_var"] + layer.eps)': 'np.sqrt(state["running_var"])'},
+        "y",
+    ),
     (
         "exchanges momentum and 1 - momentum",
         {
@@ -86,63 +93,27 @@ _MISTAKES: list[tuple[str, dict[str, str], str]] = [
         "state running_mean",
     ),
     (
-        "forgets that the variance depends on x",
-        {" - xhat * mean(dxhat * xhat)": ""},
-        _INPUT,
-    ),
-    (
-        "forgets that the mean depends on x",
-        {"dxhat = dxhat - mean(dxhat) - xhat": "dxhat = dxhat - xhat"},
-        _INPUT,
-    ),
-    (
         "differentiates through the running statistics in evaluation",
-        {"        if of_the_batch:\n            dxhat": "        if True:\n            dxhat"},
+        {_DX: "dx = adjoint(g, xhat, rstd, channels.mean)"},
         _INPUT,
     ),
     (
         "holds the batch's statistics for constants in training",
-        {"        if of_the_batch:\n            dxhat": "        if False:\n            dxhat"},
+        {_DX: "dx = g * rstd"},
         _INPUT,
     ),
     (
-        "takes the gradient through the weight for granted",
-        {"dxhat = dy * weight": "dxhat = dy * 1"},
-        _INPUT,
-    ),
-    ("forgets the scale of the gradient", {"dx = dxhat * rstd": "dx = dxhat"}, _INPUT),
-    (
-        "the weight's gradient comes from x that is not normalised",
-        {"(dy * xhat).sum((0, 2))": "(dy * x_).sum((0, 2))"},
-        "gradient of weight",
-    ),
-    (
-        "averages the weight's gradient",
-        {"(dy * xhat).sum((0, 2))": "(dy * xhat).sum((0, 2)) / max(n, 1)"},
-        "gradient of weight",
-    ),
-    (
-        "sums the bias's gradient over the first sample only",
-        {"dy.sum((0, 2))": "dy[:1].sum((0, 2))"},
-        "gradient of bias",
-    ),
-    (
-        "centres the caller's array",
+        "spreads the channels over the columns in the wrong order",
         {
-            "        mu = mean(x_)\n        centred = x_ - mu": "        mu = mean(x_)\n"
-            "        centred = np.subtract(x_, mu, out=x_)"
+            "np.broadcast_to(per_channel[:, np.newaxis], self._columns).reshape(-1)": "np.tile("
+            "per_channel, math.prod(self._columns) // max(len(per_channel), 1))"
         },
-        "input 0",
-    ),
-    (
-        "eps is a float64 scalar",
-        {_RSTD: "rstd = 1 / np.sqrt(var + np.float64(layer.eps))"},
         "y",
     ),
 ]
 
 MUTANTS = [
     Mutant(layer, mistake, edits, blames=blames)
-    for layer in ("BatchNorm1d", "BatchNorm2d")
-    for mistake, edits, blames in _MISTAKES
+    for layer in ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d")
+    for mistake, edits, blames in [*STANDARDISE, *WEIGHTED, *BIASED, *_OWN]
 ]

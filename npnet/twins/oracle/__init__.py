@@ -85,6 +85,7 @@ class Pass:
 
 def ask_module(
     module: nn.Module,
+    restated: nn.Module,
     example: Example,
     precision: Precision,
     *,
@@ -94,6 +95,7 @@ def ask_module(
 ) -> Answer:
     """What `module` answers to every value set of the example, in this precision.
 
+    restated: what the bounds are computed with: `module`, or the same in other operations
     single: ask each set alone and track the largest intermediate
     batched: whether vmap knows the module
     mutates: parameters that a forward pass may change (Embedding's max_norm)
@@ -103,14 +105,15 @@ def ask_module(
 
     def one_by_one(way: Way) -> Pass:
         sets = range(example.sets)
-        return _stack([_pass(module, example, way, mutates, precision, s) for s in sets])
+        asked = restated if way.bounded else module
+        return _stack([_pass(asked, example, way, mutates, precision, s) for s in sets])
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecated arguments, which are asked too
         with using(ours), _in_parts(module):
             way = Way(bounded=True)
             if together:
-                bounded = _pass(module, example, way, mutates, precision, None)
+                bounded = _pass(restated, example, way, mutates, precision, None)
             else:
                 bounded = one_by_one(way)
         plain = one_by_one(Way(bounded=False))  # which checks the batching as well

@@ -1,4 +1,4 @@
-"""LayerNorm and BatchNorm, written out: two passes, biased variance, eps inside of the root.
+"""LayerNorm, GroupNorm, BatchNorm: two passes, biased variance, eps inside of the root.
 
     c = x - mean, rstd = 1/√(mean(c²) + eps), y = c·rstd·w + b
     dx = rstd·(g - mean(g) - xhat·mean(g·xhat)) with g = dy·w
@@ -24,8 +24,11 @@ from npnet.twins.oracle.rules.view import copied
 def _input_gradient(g: Any, x: Any, xhat: Any, rstd: Any, dims: Sequence[int]) -> Bounded:
     if setting().watching:  # torch sums g·x before it divides by the deviation
         watch((parts(g)[0] * parts(x)[0]).abs().sum(dims))
-    projected = sub(sub(g, mean(g, dims, True)), mul(xhat, mean(mul(g, xhat), dims, True)))
-    return mul(rstd, projected)
+    constant = mean(g, dims, True)
+    projected = sub(sub(g, constant), mul(xhat, mean(mul(g, xhat), dims, True)))
+    # each term may be multiplied by rstd before they are subtracted
+    terms = parts(g)[0].abs() + parts(constant)[0].abs()
+    return mul(rstd, _with_term(projected, terms, 2.0))
 
 
 @rule("native_layer_norm")
@@ -69,6 +72,54 @@ def layer_norm_backward(
         dweight = sum_(product, outer) if outer else product
     if output_mask[2]:
         dbias = sum_(dy, outer) if outer else copied(dy)
+    return dx, dweight, dbias
+
+
+@rule("native_group_norm")
+def group_norm(
+    x: Any, weight: Any, bias: Any, n: int, c: int, rest: int, group: int, eps: float
+) -> tuple[Bounded, Bounded, Bounded]:
+    """(y, mean, rstd); the statistics have the shape (N, groups)."""
+    grouped = reshaped(x, (n, group, c // group, rest))
+    m = mean(grouped, [2, 3], True)
+    centred = sub(grouped, m)
+    rstd = rsqrt(add(mean(mul(centred, centred), [2, 3], True), eps))
+    y = mul(_with_term(centred, parts(m)[0], 3.0), rstd)
+    shape = (group, c // group, 1)
+    if weight is not None:
+        y = mul(y, reshaped(weight, shape))
+    if bias is not None:
+        bias = reshaped(bias, shape)
+        y = _with_term(add(y, bias), parts(bias)[0], 1.0)
+    return reshaped(y, x.shape), reshaped(m, (n, group)), reshaped(rstd, (n, group))
+
+
+@rule("native_group_norm_backward")
+def group_norm_backward(
+    dy: Any,
+    x: Any,
+    mean_: Any,
+    rstd: Any,
+    weight: Any,
+    n: int,
+    c: int,
+    rest: int,
+    group: int,
+    output_mask: Sequence[bool],
+) -> tuple[Bounded | None, Bounded | None, Bounded | None]:
+    """The gradients of input, weight and bias."""
+    grouped, shape = (n, group, c // group, rest), (n, group, 1, 1)
+    m, rstd = reshaped(mean_, shape), reshaped(rstd, shape)
+    g, a = reshaped(dy, grouped), reshaped(x, grouped)
+    xhat = mul(_with_term(sub(a, m), parts(m)[0], 3.0), rstd)
+    dx = dweight = dbias = None
+    if output_mask[0]:
+        gw = g if weight is None else mul(g, reshaped(weight, (group, c // group, 1)))
+        dx = reshaped(_input_gradient(gw, a, xhat, rstd, [2, 3]), x.shape)
+    if output_mask[1]:
+        dweight = reshaped(sum_(mul(g, xhat), [0, 3]), (c,))
+    if output_mask[2]:
+        dbias = reshaped(sum_(g, [0, 3]), (c,))
     return dx, dweight, dbias
 
 

@@ -60,6 +60,32 @@ def avg_pool_backward(
     return _averaged(lambda a: pool(a, like, kernel, stride, *args), dy, n)
 
 
+def _ends(n: int, m: int) -> int:
+    """The most elements that one of m windows over n has."""
+    return max(((-(-(o + 1) * n // m)) - o * n // m for o in range(m)), default=1)
+
+
+def _adaptive(name: str) -> None:
+    there: Any = overload(name)
+    back: Any = overload(f"{name}_backward")
+
+    @rule(name)
+    def forward(x: Any, new: Sequence[int]) -> Bounded:
+        old = x.shape[-len(new) :]
+        n = prod(_ends(a, b) for a, b in zip(old, new, strict=True))
+        return _averaged(lambda a: there(a, new), x, n)
+
+    @rule(f"{name}_backward")
+    def backward(dy: Any, x: Any) -> Bounded:
+        like, axes = parts(x)[0], int(name[-2])
+        n = prod(_ends(b, a) for a, b in zip(x.shape[-axes:], dy.shape[-axes:], strict=True))
+        return _averaged(lambda a: back(a, like), dy, n)
+
+
+for _name in ("_adaptive_avg_pool2d", "_adaptive_avg_pool3d"):
+    _adaptive(_name)
+
+
 Sizes = tuple[int, ...]
 
 
