@@ -10,6 +10,8 @@ from npnet.nn.conv import Conv2d as Conv2d
 from npnet.nn.dropout import Dropout as Dropout
 from npnet.nn.embedding import Embedding as Embedding
 from npnet.nn.flatten import Flatten as Flatten
+from npnet.nn.gru import GRU as GRU
+from npnet.nn.gru import GRUCell as GRUCell
 from npnet.nn.layernorm import LayerNorm as LayerNorm
 from npnet.nn.linear import Bilinear as Bilinear
 from npnet.nn.linear import Linear as Linear
@@ -17,8 +19,11 @@ from npnet.nn.loss import BCEWithLogitsLoss as BCEWithLogitsLoss
 from npnet.nn.loss import CrossEntropyLoss as CrossEntropyLoss
 from npnet.nn.loss import MSELoss as MSELoss
 from npnet.nn.lstm import LSTM as LSTM
+from npnet.nn.lstm import LSTMCell as LSTMCell
 from npnet.nn.pooling import AvgPool2d as AvgPool2d
 from npnet.nn.pooling import MaxPool2d as MaxPool2d
+from npnet.nn.rnn import RNN as RNN
+from npnet.nn.rnn import RNNCell as RNNCell
 from npnet.nn.sequential import Sequential as Sequential
 from npnet.nn.softmax import LogSoftmax as LogSoftmax
 from npnet.nn.softmax import Softmax as Softmax
