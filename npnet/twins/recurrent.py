@@ -28,8 +28,8 @@ def _config(pick: Pick, **more: Any) -> dict[str, Any]:
         **more,
         "bias": pick.option("bias", True, False),
         "batch_first": pick.option("batch_first", False, True),
-        "dropout": pick.option("dropout", 0.0, 0.25, 0.5, 0.0, 1.0),
-        "bidirectional": pick.option("bidirectional", False, False, True),
+        "dropout": pick.option("dropout", 0.0, 0.25, 0.5, 1.0),
+        "bidirectional": pick.option("bidirectional", False, True),
         "training": pick.option("training", True, True, False),
     }
 

@@ -74,7 +74,8 @@ _CELLWISE: list[Mistake] = [
     (
         "the gradient of x is float64",
         {
-            "return Grads((outside(dx[0]),)": "dx = dx.astype(float)\n        return Grads((outside(dx[0]),)"
+            "return Grads((outside(dx[0]),)": "dx = dx.astype(float)\n"
+            "        return Grads((outside(dx[0]),)"
         },
         _INPUT,
     ),
@@ -93,7 +94,7 @@ _LAYERWISE: list[Mistake] = [
     (
         "the backward direction reads forwards",
         {"suffix, _turn(z, d), starts": "suffix, z, starts"},
-        "y 0",
+        ("y 0", "y 1"),
     ),
     (
         "leaves the backward direction's output reversed",
@@ -333,7 +334,8 @@ MUTANTS = [
         "LSTM",
         "returns tanh(c_n)",
         {
-            "zip(*[run.last for run in runs]": "zip(*[(run.last[0], np.tanh(run.last[1])) for run in runs]"
+            "zip(*[run.last for run in runs]": "zip("
+            "*[(run.last[0], np.tanh(run.last[1])) for run in runs]"
         },
         blames="y 2",
         shared="_recurrent",

@@ -15,18 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch._decomp.decompositions import (
-    gru_impl,
-    lstm_cell,
-    lstm_impl,
-    rnn_relu_input,
-    rnn_tanh_input,
-)
-from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from npnet.contract import Array
+from npnet.twins.oracle import recurrent
 from npnet.twins.oracle import rules as rules
 from npnet.twins.oracle.bounded import Bounded, Setting, setting, using
 from npnet.verify.case import Example, Replayed, fill, leaves
@@ -53,34 +46,12 @@ class Masks(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _lstm_cell(
-    x: Tensor,
-    hx: tuple[Tensor, Tensor],
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    h, c = hx
-    h, c = lstm_cell(linear(x, w_ih, b_ih), h, c, w_hh, b_hh, None, chunk_dim=-1)
-    return h, c
-
-
-_RECURRENT: dict[Any, Callable[..., Any]] = {
-    torch._C._VariableFunctions.rnn_tanh: rnn_tanh_input,
-    torch._C._VariableFunctions.rnn_relu: rnn_relu_input,
-    torch._C._VariableFunctions.lstm: lstm_impl,
-    torch._C._VariableFunctions.lstm_cell: _lstm_cell,
-    torch._C._VariableFunctions.gru: gru_impl,
-}
-
-
 class Decomposed(TorchFunctionMode):
     """Fused layers in parts, where vmap has no rule for the whole or one with other bounds."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _RECURRENT:
-            return _RECURRENT[func](*args)
+        if func in recurrent.PARTS:
+            return recurrent.PARTS[func](*args)
         if func is torch.layer_norm and args[2] is not None:
             x, shape, weight, bias, eps = args[:5]
             y = torch.layer_norm(x, shape, None, None, eps) * weight
@@ -230,15 +201,16 @@ def _masks(example: Example) -> Any:
     return Replayed(example.masks) if example.masks else np.random.default_rng(example.seed)
 
 
+_FUSED = (nn.RNNBase, nn.RNNCellBase, nn.LayerNorm)
+
+
 class _Owners:
     """Where a module keeps each entry of its state_dict, so that tensors can be put there."""
 
     def __init__(self, module: nn.Module) -> None:
         self._places: dict[str, tuple[dict[str, Any], str]] = {}
         self._empty: dict[str, Any] = {}
-        self.fused = any(
-            isinstance(m, nn.RNNBase | nn.LSTMCell | nn.LayerNorm) for m in module.modules()
-        )
+        self.fused = any(isinstance(m, _FUSED) for m in module.modules())
         self._recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
         self.buffers: list[str] = []
         self.trainable: set[str] = set()
