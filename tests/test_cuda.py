@@ -11,7 +11,13 @@ from npnet.verify.finding import BROKEN, DIVERGED
 
 LAYERS = [name for name in SPECS if not name.startswith("optim.")]
 ONLY = {"Embedding": {"sparse": st.just(False)}}
-NORMWISE = ("Conv2d", "LSTM", "Sequential")  # cuDNN chooses among algorithms, Winograd's too
+NORMWISE = (
+    "Conv2d",
+    "RNN",
+    "LSTM",
+    "GRU",
+    "Sequential",
+)  # cuDNN chooses among algorithms, Winograd's too
 
 
 @pytest.fixture

@@ -28,7 +28,9 @@ LEFT_OUT = {"device", "dtype", "params", "foreach", "fused", "capturable", "diff
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 @pytest.mark.parametrize("name", SPECS)
 def test_agrees_with_its_twin(name, dtype):
-    report = run(name, examples=25 if name != "LSTM" else 12, dtypes=(dtype,), seed=7)
+    report = run(
+        name, examples=12 if name in ("RNN", "LSTM", "GRU") else 25, dtypes=(dtype,), seed=7
+    )
 
     wrong = [f for f in report.findings if f.verdict is not Verdict.INSUFFICIENT]
     assert not wrong, [f"{f.quantity}: {f.verdict}: {f.message}" for f in wrong]
@@ -136,6 +138,11 @@ def test_init_draws_what_the_twin_has(name):
         ("ConvTranspose3d", {"in_channels": 6, "out_channels": 4, "kernel_size": 2}),
         ("Embedding", {"num_embeddings": 60, "embedding_dim": 40, "padding_idx": 3}),
         ("LSTM", {"input_size": 20, "hidden_size": 24, "num_layers": 2, "proj_size": 5}),
+        ("RNN", {"input_size": 20, "hidden_size": 24, "num_layers": 2, "bidirectional": True}),
+        ("GRU", {"input_size": 20, "hidden_size": 24, "num_layers": 2}),
+        ("RNNCell", {"input_size": 20, "hidden_size": 24}),
+        ("LSTMCell", {"input_size": 20, "hidden_size": 24}),
+        ("GRUCell", {"input_size": 20, "hidden_size": 24}),
         ("BatchNorm2d", {"num_features": 4}),
         ("LayerNorm", {"normalized_shape": (3, 4)}),
     ],

@@ -8,8 +8,8 @@ from npnet.nn.activation import Tanh as Tanh
 from npnet.nn.attention import MultiheadAttention as MultiheadAttention
 from npnet.nn.batchnorm import BatchNorm1d as BatchNorm1d
 from npnet.nn.batchnorm import BatchNorm2d as BatchNorm2d
-from npnet.nn.conv import Conv1d as Conv1d
 from npnet.nn.batchnorm import BatchNorm3d as BatchNorm3d
+from npnet.nn.conv import Conv1d as Conv1d
 from npnet.nn.conv import Conv2d as Conv2d
 from npnet.nn.conv import Conv3d as Conv3d
 from npnet.nn.conv_transpose import ConvTranspose1d as ConvTranspose1d
@@ -18,11 +18,13 @@ from npnet.nn.conv_transpose import ConvTranspose3d as ConvTranspose3d
 from npnet.nn.dropout import Dropout as Dropout
 from npnet.nn.embedding import Embedding as Embedding
 from npnet.nn.flatten import Flatten as Flatten
-from npnet.nn.fold import Fold as Fold
-from npnet.nn.fold import Unfold as Unfold
 from npnet.nn.flatten import Identity as Identity
 from npnet.nn.flatten import Unflatten as Unflatten
+from npnet.nn.fold import Fold as Fold
+from npnet.nn.fold import Unfold as Unfold
 from npnet.nn.groupnorm import GroupNorm as GroupNorm
+from npnet.nn.gru import GRU as GRU
+from npnet.nn.gru import GRUCell as GRUCell
 from npnet.nn.instancenorm import InstanceNorm1d as InstanceNorm1d
 from npnet.nn.instancenorm import InstanceNorm2d as InstanceNorm2d
 from npnet.nn.instancenorm import InstanceNorm3d as InstanceNorm3d
@@ -35,6 +37,7 @@ from npnet.nn.loss import MSELoss as MSELoss
 from npnet.nn.lrn import CrossMapLRN2d as CrossMapLRN2d
 from npnet.nn.lrn import LocalResponseNorm as LocalResponseNorm
 from npnet.nn.lstm import LSTM as LSTM
+from npnet.nn.lstm import LSTMCell as LSTMCell
 from npnet.nn.padding import CircularPad1d as CircularPad1d
 from npnet.nn.padding import CircularPad2d as CircularPad2d
 from npnet.nn.padding import CircularPad3d as CircularPad3d
@@ -56,6 +59,8 @@ from npnet.nn.pixelshuffle import PixelUnshuffle as PixelUnshuffle
 from npnet.nn.pooling import AvgPool2d as AvgPool2d
 from npnet.nn.pooling import MaxPool2d as MaxPool2d
 from npnet.nn.rmsnorm import RMSNorm as RMSNorm
+from npnet.nn.rnn import RNN as RNN
+from npnet.nn.rnn import RNNCell as RNNCell
 from npnet.nn.sequential import Sequential as Sequential
 from npnet.nn.softmax import LogSoftmax as LogSoftmax
 from npnet.nn.softmax import Softmax as Softmax

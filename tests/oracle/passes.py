@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 import npnet.twins.oracle.rules  # noqa: F401
+from npnet.twins.oracle import Decomposed
 from npnet.twins.oracle.bounded import Bounded
 
 Tensor = torch.Tensor
@@ -152,7 +154,26 @@ def _twins() -> list[Twin]:
         ("no bias, unbatched", {"bias": False}, ((4, 3),)),
         ("states", {"num_layers": 2}, ((4, 2, 3), ((2, 2, 4), (2, 2, 4)))),
     ):
-        add(f"LSTM {name}", lambda options=options: nn.LSTM(3, 4, **options), *inputs, loops=True)
+        add(
+            f"LSTM {name}",
+            lambda options=options: nn.LSTM(3, 4, **options),
+            *inputs,
+            loops=name == "all",  # vmap refuses to draw masks
+            like=1.5,
+        )
+    for name, options in (("tanh", {}), ("relu", {"nonlinearity": "relu"})):
+        add(f"RNN {name}", lambda options=options: nn.RNN(3, 4, **options), (5, 2, 3), like=1.5)
+        add(
+            f"RNNCell {name}",
+            lambda options=options: nn.RNNCell(3, 4, **options),
+            (5, 3),
+            (5, 4),
+            like=1.5,
+        )
+    add("GRU", lambda: nn.GRU(3, 4, 2, bidirectional=True), (4, 2, 3), (4, 2, 4), like=1.5)
+    add("GRU no bias, unbatched", lambda: nn.GRU(3, 4, bias=False), (4, 3), like=1.5)
+    add("GRUCell", lambda: nn.GRUCell(3, 4), (5, 3), (5, 4), like=1.5)
+    add("LSTMCell", lambda: nn.LSTMCell(3, 4), (5, 3), ((5, 4), (5, 4)), like=1.5)
     add(
         "Sequential",
         lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.LayerNorm(4), nn.Linear(4, 2)),
@@ -271,13 +292,18 @@ def run(twin: Twin, data: Data, wrap: Callable[[np.ndarray], Tensor], batch: int
 
     inputs = tree_map(leaf, data.inputs)
 
+    recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
+
     def call(state: dict[str, Tensor], xs: Any) -> Any:
         for name, (tensors, key) in places.items():
             tensors[key] = state[name]
+        for part in recurrent:  # which keep a list of their weights besides
+            part._flat_weights = [getattr(part, name) for name in part._flat_weights_names]
         ys = tuple(tree_leaves(module(*xs)))
         return ys, {name: tensors[key] for name, (tensors, key) in places.items()}
 
-    ys, after = (torch.func.vmap(call) if batch else call)(made, inputs)
+    with Decomposed() if batch else nullcontext():
+        ys, after = (torch.func.vmap(call) if batch else call)(made, inputs)
     wanted = [t for t in tree_leaves((made, inputs)) if t.requires_grad]
     differentiable = [y for y in ys if y.requires_grad]
     if len(data.cotangents) < len(differentiable):

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch._decomp.decompositions import lstm_impl
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from npnet.contract import Array
+from npnet.twins.oracle import recurrent
 from npnet.twins.oracle import rules as rules
 from npnet.twins.oracle.bounded import Bounded, Setting, setting, using
 from npnet.verify.case import Example, Replayed, fill, leaves
@@ -51,8 +51,8 @@ class Decomposed(TorchFunctionMode):
     """Fused layers in parts, where vmap has no rule for the whole or one with other bounds."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch._C._VariableFunctions.lstm:
-            return lstm_impl(*args)
+        if func in recurrent.PARTS:
+            return recurrent.PARTS[func](*args)
         if func is torch.layer_norm and args[2] is not None:
             x, shape, weight, bias, eps = args[:5]
             y = torch.layer_norm(x, shape, None, None, eps) * weight
@@ -211,13 +211,16 @@ def _masks(example: Example) -> Any:
     return Replayed(example.masks) if example.masks else np.random.default_rng(example.seed)
 
 
+_FUSED = (nn.RNNBase, nn.RNNCellBase, nn.LayerNorm)
+
+
 class _Owners:
     """Where a module keeps each entry of its state_dict, so that tensors can be put there."""
 
     def __init__(self, module: nn.Module) -> None:
         self._places: dict[str, tuple[dict[str, Any], str]] = {}
         self._empty: dict[str, Any] = {}
-        self.fused = any(isinstance(m, nn.RNNBase | nn.LayerNorm) for m in module.modules())
+        self.fused = any(isinstance(m, _FUSED) for m in module.modules())
         self._recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
         self.buffers: list[str] = []
         self.trainable: set[str] = set()
