@@ -138,7 +138,7 @@ class LBFGS:
                     keep = slice(1 if len(ys) == self.history_size else 0, None)
                     ys, ss, ro = [*ys[keep], y], [*ss[keep], s], [*ro[keep], 1 / product]
                     scale = product / (y @ y)
-                d, t = _direction(g, ys, ss, ro, scale), float(self.lr)
+                d, t = self._direction(g, ys, ss, ro, scale), float(self.lr)
             before, last_loss = g, loss
 
             slope = g @ d
@@ -177,21 +177,22 @@ class LBFGS:
         }
         return x, now
 
+    def _direction(
+        self, g: Array, ys: list[Array], ss: list[Array], ro: list[Any], scale: Any
+    ) -> Array:
+        """-H g in two loops over the pairs remembered."""
+        q: Array = -g
+        alphas: list[Any] = []
+        for y, s, r in zip(reversed(ys), reversed(ss), reversed(ro), strict=True):
+            alphas.append((s @ q) * r)
+            q = q - alphas[-1] * y
+        d: Array = q * scale
+        for y, s, r in zip(ys, ss, ro, strict=True):
+            d = d + (alphas.pop() - (y @ d) * r) * s
+        return d
+
 
 Evaluate: TypeAlias = Callable[[Array], tuple[float, Array]]
-
-
-def _direction(g: Array, ys: list[Array], ss: list[Array], ro: list[Any], scale: Any) -> Array:
-    """-H g in two loops over the pairs remembered."""
-    q: Array = -g
-    alphas: list[Any] = []
-    for y, s, r in zip(reversed(ys), reversed(ss), reversed(ro), strict=True):
-        alphas.append((s @ q) * r)
-        q = q - alphas[-1] * y
-    d = q * scale
-    for y, s, r in zip(ys, ss, ro, strict=True):
-        d = d + (alphas.pop() - (y @ d) * r) * s
-    return d
 
 
 class _Point(NamedTuple):
@@ -248,7 +249,7 @@ def strong_wolfe(
         left, right = sorted(point.t for point in bracket)
         if (right - left) * _largest(d) < 1e-9:
             break
-        t = _interpolated(*bracket, left, right)
+        t = _interpolated(bracket[0], bracket[1], left, right)
         margin = 0.1 * (right - left)
         close = min(right - t, t - left) < margin
         inside = close and (stuck or t >= right or t <= left)

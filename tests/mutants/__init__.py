@@ -30,17 +30,22 @@ class Mutant:
         packages = {"optim": npnet.optim, "lr_scheduler": npnet.optim.lr_scheduler}
         right = getattr(packages.get(namespace, npnet.nn), name)
         original = importlib.import_module(right.__module__)
-        source = inspect.getsource(original)
-        for old, new in self.edits.items():
-            if source.count(old) != 1:
-                raise LookupError(
-                    f"{self.layer}, {self.mistake!r}: the text to edit must occur once in "
-                    f"{original.__file__}, but occurs {source.count(old)} times:\n{old}"
-                )
-            source = source.replace(old, new)
-        module = ModuleType(f"{original.__name__}__mutant")
-        module.__file__ = original.__file__
-        # dataclasses look their module up by name while they are built
-        sys.modules[module.__name__] = module
-        exec(compile(source, f"<mutant of {self.layer}>", "exec"), vars(module))
-        return getattr(module, name)
+        return getattr(edited(original, self.edits, f"{self.layer}, {self.mistake!r}"), name)
+
+
+def edited(original: ModuleType, edits: Mapping[str, str], what: str) -> ModuleType:
+    """A module compiled from another one's source after these edits."""
+    source = inspect.getsource(original)
+    for old, new in edits.items():
+        if source.count(old) != 1:
+            raise LookupError(
+                f"{what}: the text to edit must occur once in {original.__file__}, but occurs "
+                f"{source.count(old)} times:\n{old}"
+            )
+        source = source.replace(old, new)
+    module = ModuleType(f"{original.__name__}__mutant")
+    module.__file__ = original.__file__
+    # dataclasses look their module up by name while they are built
+    sys.modules[module.__name__] = module
+    exec(compile(source, f"<mutant: {what}>", "exec"), vars(module))
+    return module
