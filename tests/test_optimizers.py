@@ -199,7 +199,8 @@ WRONG_GROUPS = {
         "theirs = {name: grads.get(name) for name in names}": "theirs = grads",
     },
     "exchanges the groups": {
-        "for optimizer, names in parts:": "for (optimizer, _), (_, names) in zip(parts[::-1], parts):"
+        "for optimizer, names in parts:": "turned = parts[::-1]\n"
+        "        for (optimizer, _), (_, names) in zip(turned, parts, strict=True):"
     },
     "forgets the state of all but the last group": {
         "moved, state = optimizer.step(own, theirs, state)": "first = names == parts[0][1]\n"

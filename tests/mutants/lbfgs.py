@@ -40,9 +40,7 @@ _LBFGS = [
     ),
     (
         "scales every step by the gradient",
-        {
-            "ss, ro, scale), float(self.lr)": "ss, ro, scale), min(1.0, 1.0 / float(np.abs(g).sum()))"
-        },
+        {"ro, scale), float(self.lr)": "ro, scale), min(1.0, 1.0 / float(np.abs(g).sum()))"},
         _ANY,
     ),
     (

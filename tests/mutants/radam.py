@@ -36,7 +36,8 @@ _RADAM = [
     (
         "exchanges ρ and ρ∞ in r",
         {
-            _R: "r = (longest - 4) * (longest - 2) * length / ((length - 4) * (length - 2) * longest)"
+            _R: "r = (longest - 4) * (longest - 2) * length"
+            " / ((length - 4) * (length - 2) * longest)"
         },
         _SIXTH,
     ),

@@ -32,7 +32,8 @@ _SPARSEADAM = [
     (
         "takes the mean of several values",
         {
-            _SUM: "(np.add.reduceat(values, first, axis=0).T / np.diff(np.append(first, len(values)))).T.astype(values.dtype)"
+            _SUM: "(np.add.reduceat(values, first, axis=0).T"
+            " / np.diff(np.append(first, len(values)))).T.astype(values.dtype)"
         },
         _FIRST,
     ),
