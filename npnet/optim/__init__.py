@@ -1,15 +1,6 @@
 """Optimizers: pure functions of parameters, gradients and a state."""
 
 from npnet.optim import lr_scheduler as lr_scheduler
-from npnet.optim.adam import Adam as Adam
-from npnet.optim.adam import AdamState as AdamState
-from npnet.optim.adam import AdamW as AdamW
-from npnet.optim.averaging import AveragedModel as AveragedModel
-from npnet.optim.averaging import AveragedState as AveragedState
-from npnet.optim.averaging import get_ema_avg_fn as get_ema_avg_fn
-from npnet.optim.averaging import get_swa_avg_fn as get_swa_avg_fn
-from npnet.optim.clip import clip_grad_norm as clip_grad_norm
-from npnet.optim.clip import clip_grad_value as clip_grad_value
 from npnet.optim.adadelta import Adadelta as Adadelta
 from npnet.optim.adadelta import AdadeltaState as AdadeltaState
 from npnet.optim.adafactor import Adafactor as Adafactor
@@ -23,6 +14,12 @@ from npnet.optim.adamax import Adamax as Adamax
 from npnet.optim.adamax import AdamaxState as AdamaxState
 from npnet.optim.asgd import ASGD as ASGD
 from npnet.optim.asgd import ASGDState as ASGDState
+from npnet.optim.averaging import AveragedModel as AveragedModel
+from npnet.optim.averaging import AveragedState as AveragedState
+from npnet.optim.averaging import get_ema_avg_fn as get_ema_avg_fn
+from npnet.optim.averaging import get_swa_avg_fn as get_swa_avg_fn
+from npnet.optim.clip import clip_grad_norm as clip_grad_norm
+from npnet.optim.clip import clip_grad_value as clip_grad_value
 from npnet.optim.groups import Groups as Groups
 from npnet.optim.groups import with_lr as with_lr
 from npnet.optim.lbfgs import LBFGS as LBFGS

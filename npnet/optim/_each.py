@@ -13,7 +13,7 @@ Entries: TypeAlias = Mapping[str, Array]
 Rule: TypeAlias = Callable[[Array, Array, Entries], tuple[Array, dict[str, Array]]]
 """(parameter, gradient, entries) -> (parameter, entries)."""
 
-BLOCK = 1 << 14
+BLOCK = 1 << 18
 """Elements that are stepped at a time: what a formula writes in between stays in the cache."""
 
 S = TypeVar("S")
