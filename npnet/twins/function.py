@@ -218,7 +218,7 @@ def _optimizer(
     def run(case: OptimizerCase) -> list[Any]:
         params = {name: _leaf(a, device) for name, a in case.params.items()}
         optim: Any = optimizer(param_groups(params, case.groups), **case.config)
-        rates = [group["lr"] for group in optim.param_groups]
+        asked = case.groups or ({},)
 
         def closure() -> Tensor:
             assert case.closure is not None
@@ -229,8 +229,8 @@ def _optimizer(
 
         found = []
         for k, (grads, lr) in enumerate(zip(case.grads, case.lr, strict=True), start=1):
-            for group, rate in zip(optim.param_groups, rates, strict=True):
-                group["lr"] = rate * (lr / case.lr[0])
+            for group, own in zip(optim.param_groups, asked, strict=True):
+                group["lr"] = case.rate(own, lr)
             if case.closure is None:
                 for name, p in params.items():
                     p.grad = _tensor(grads[name], device)

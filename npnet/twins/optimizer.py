@@ -221,7 +221,7 @@ def Adadelta(pick: Pick) -> Config:
     bounded=stepping.Rprop,
     claims=(
         Claim(
-            "Where the gradient changes its sign there is no step, and the next is no shorter.",
+            "Where the gradient changes its sign there is no step; the next one shrinks no more.",
             lambda ask: same(
                 ask.steps([0.0], [[1.0], [-1.0], [-1.0]], lr=1.0, etas=(0.5, 2.0)),
                 [[-1.0], [-1.0], [-0.5]],

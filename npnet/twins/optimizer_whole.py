@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from npnet.contract import SparseGrad
 from npnet.twins.optimizer import rate, small
 from npnet.twins.optimizer_spec import Gradients, Shape, optimizer_spec
 from npnet.twins.oracle import stepping
@@ -52,11 +53,14 @@ def Adafactor(pick: Pick) -> Config:
     }
 
 
+def _row(place: int, *values: float) -> SparseGrad:
+    """The gradient of a vector of two: all these values at one place."""
+    return SparseGrad(np.array([[place] * len(values)]), np.array(values), (2,))
+
+
 def _sparse(pick: Pick, i: int, shape: Shape) -> Callable[[int], Gradients]:
     """Rows, or single elements, some of them more than once; the second gradient may be empty."""
-    axes = pick.option("sparse axes", 1, 2)
-    if axes > len(shape):
-        axes = 1
+    axes = pick.choose(f"sparse axes {i}", (1, 2) if len(shape) > 1 else (1,))
     places = pick.choose(f"places {i}", (3, 1, 5, 0))
 
     def of_step(k: int) -> Gradients:
@@ -75,6 +79,26 @@ def _sparse(pick: Pick, i: int, shape: Shape) -> Callable[[int], Gradients]:
     together=False,
     shapes=((3,), (1,), (4, 2), (2, 3), (5, 1, 2), (33, 2)),
     gradients=_sparse,
+    claims=(
+        Claim(
+            "What the gradient does not name stays, its averages too; what it names twice adds up.",
+            lambda ask: same(
+                ask.steps(
+                    [1.0, 1.0], [_row(1, 1.0, 1.0), _row(0, 4.0)], lr=0.5, betas=(0.0, 0.0), eps=2.0
+                ),
+                [[1.0, 0.75], [1.0 - 0.5 * 4 / 6, 0.75]],
+            ),
+        ),
+        Claim(
+            "The steps are counted by parameter: an element's first one may be corrected as later ones.",
+            lambda ask: same(
+                ask.steps(
+                    [1.0, 1.0], [_row(0, 1.0), _row(1, 1.0)], lr=1.0, betas=(0.5, 0.0), eps=2.0**-40
+                ),
+                [[0.0, 1.0], [0.0, 1.0 - 0.5 / 0.75]],
+            ),
+        ),
+    ),
 )
 def SparseAdam(pick: Pick) -> Config:
     return {
@@ -128,6 +152,29 @@ if hasattr(torch.optim, "Muon"):  # newer than torch 2.8
     together=False,
     shapes=((3,), (1,), (2, 2), (), (5,), (0,)),
     gradients=None,
+    claims=(
+        Claim(
+            "The very first step is lr · min(1, 1/Σ|g|) long: a gradient of 4 moves by lr.",
+            lambda ask: same(
+                ask.minimised([1.0], lambda x: ((2 * x * x).sum(), 4 * x), lr=0.5, max_iter=1),
+                [0.5],
+            ),
+        ),
+        Claim(
+            "Two iterations find the minimum of a parabola, and lr scales the second too.",
+            lambda ask: same(
+                ask.minimised([1.0], lambda x: ((2 * x * x).sum(), 4 * x), lr=0.5, max_iter=2),
+                [0.25],
+            ),
+        ),
+        Claim(
+            "A step that starts within tolerance_grad moves nothing.",
+            lambda ask: same(
+                ask.minimised([1.0], lambda x: ((2 * x * x).sum(), 4 * x), tolerance_grad=4.0),
+                [1.0],
+            ),
+        ),
+    ),
 )
 def LBFGS(pick: Pick) -> Config:
     config: dict[str, Any] = {

@@ -65,6 +65,10 @@ class OptimizerCase:
     groups: tuple[Mapping[str, Any], ...] = ()
     closure: Callable[[State], tuple[Any, State]] | None = None
 
+    def rate(self, group: Mapping[str, Any], lr: float) -> float:
+        """The rate of a group when the schedule has set `lr`."""
+        return float(group["lr"] * (lr / self.lr[0]) if "lr" in group else lr)
+
     def split(self) -> list["OptimizerCase"]:
         """One case for every group: by themselves, for code that knows no groups."""
         if not self.groups:
@@ -72,14 +76,13 @@ class OptimizerCase:
         found = []
         for group in self.groups:
             names, own = group["params"], {n: v for n, v in group.items() if n != "params"}
-            factor = own.get("lr", self.lr[0]) / self.lr[0]
             found.append(
                 replace(
                     self,
                     config={**self.config, **own},
                     params={name: self.params[name] for name in names},
                     grads=tuple({name: g[name] for name in names} for g in self.grads),
-                    lr=tuple(rate * factor for rate in self.lr),
+                    lr=tuple(self.rate(group, lr) for lr in self.lr),
                     groups=(),
                 )
             )
