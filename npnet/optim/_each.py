@@ -45,27 +45,24 @@ def step_each(
             continue
         _require_alike(name, p, g)
         entries = {kind: of[name] for kind, of in after.items() if name in of}
-        in_blocks = elementwise and p.size > BLOCK
-        stepped[name], kept = (_blocks if in_blocks else _whole)(rule, p, g, entries)
+        if elementwise and p.size > BLOCK:
+            stepped[name], kept = _blocks(rule, p, g, entries)
+        else:
+            stepped[name], kept = rule(p, g, entries)
         for kind, entry in kept.items():
             after[kind][name] = entry
     return stepped, before._replace(**after)
 
 
-def _whole(rule: Rule, p: Array, g: Array, kept: Entries) -> tuple[Array, dict[str, Array]]:
-    return rule(p, g, kept)
-
-
 def _blocks(rule: Rule, p: Array, g: Array, kept: Entries) -> tuple[Array, dict[str, Array]]:
     """The rule on one block after the other; entries without axes belong to all of them."""
-    flat = {"": p.reshape(-1), " ": g.reshape(-1)} | {k: e.reshape(-1) for k, e in kept.items()}
-    single = {kind for kind, e in kept.items() if not e.ndim}
+    flat_p, flat_g = p.reshape(-1), g.reshape(-1)
+    flat = {kind: e.reshape(-1) if e.ndim else e for kind, e in kept.items()}
     results: dict[str, Array] = {}
     for start in range(0, p.size, BLOCK):
         block = slice(start, start + BLOCK)
-        q, gb, *entries = (a if k in single else a[block] for k, a in flat.items())
-        kept_here = {k: kept[k] if k in single else e for k, e in zip(kept, entries, strict=True)}
-        stepped, now = rule(q, gb, kept_here)
+        here = {kind: e[block] if e.ndim else e for kind, e in flat.items()}
+        stepped, now = rule(flat_p[block], flat_g[block], here)
         for kind, e in {"": stepped, **now}.items():
             if not e.ndim:
                 results[kind] = e

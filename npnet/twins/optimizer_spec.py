@@ -19,6 +19,18 @@ Gradients = dict[str, Values]
 SHAPES: tuple[Shape, ...] = ((3,), (), (1,), (2, 3), (4, 1, 2), (0,), (33,))
 
 
+def rate(pick: Pick) -> float:
+    lr: float = pick.option("lr", 2.0**-4, 2.0**-10, 0.5)
+    return lr
+
+
+def small(pick: Pick) -> float:
+    """eps. 2^-27 is no number of float16, where it would be a division by zero."""
+    least = 2.0**-27 if pick.dtype != "float16" else 2.0**-14
+    eps: float = pick.option("eps", least, 2.0**-10, 0.25)
+    return eps
+
+
 def _dense(pick: Pick, i: int, shape: Shape) -> Callable[[int], Gradients]:
     return lambda k: {f"grad {k} p{i}": Values(shape)}
 

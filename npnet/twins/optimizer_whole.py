@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from npnet.contract import SparseGrad
-from npnet.twins.optimizer import rate, small
-from npnet.twins.optimizer_spec import Gradients, Shape, optimizer_spec
+from npnet.twins.optimizer_spec import Gradients, Shape, optimizer_spec, rate, small
 from npnet.twins.oracle import stepping
 from npnet.twins.spec import Claim, Pick, same
 from npnet.verify.case import Config
@@ -90,7 +89,7 @@ def _sparse(pick: Pick, i: int, shape: Shape) -> Callable[[int], Gradients]:
             ),
         ),
         Claim(
-            "The steps are counted by parameter: an element's first one may be corrected as later ones.",
+            "Steps are counted by parameter: an element's first may be corrected as a second.",
             lambda ask: same(
                 ask.steps(
                     [1.0, 1.0], [_row(0, 1.0), _row(1, 1.0)], lr=1.0, betas=(0.5, 0.0), eps=2.0**-40
