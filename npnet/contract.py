@@ -36,6 +36,21 @@ class Forward(NamedTuple):
     updates: State = MappingProxyType({})
 
 
+class SparseGrad(NamedTuple):
+    """A gradient that is zero but for some places: torch's sparse COO tensor.
+
+    `values[k]` stands at `indices[:, k]`; a place may be named more than once, and adds up.
+
+    indices: (d, n) integers, n places along the first d axes
+    values: (n, *shape[d:])
+    shape: that of the whole, which is the parameter's
+    """
+
+    indices: Array
+    values: Array
+    shape: tuple[int, ...]
+
+
 class Layer(Protocol):
     """A frozen dataclass whose fields are the constructor arguments of its torch twin."""
 

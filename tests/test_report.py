@@ -763,10 +763,24 @@ class MSELoss(nn.MSELoss):
     __call__ = twice(nn.MSELoss.__call__)
 
 
-class SGD(optim.SGD):
-    def step(self, params, grads, state):
-        params, state = super().step(params, grads, state)
+def longer(step):
+    def wrong(self, params, grads, state):
+        params, state = step(self, params, grads, state)
         return {name: 1.5 * p for name, p in params.items()}, state
+
+    return wrong
+
+
+class SGD(optim.SGD):
+    step = longer(optim.SGD.step)
+
+
+class SparseAdam(optim.SparseAdam):
+    step = longer(optim.SparseAdam.step)
+
+
+class LBFGS(optim.LBFGS):
+    step = longer(optim.LBFGS.step)
 """
 
 DRIVER = """
@@ -803,8 +817,9 @@ def test_scripts_of_npnet_s_own_layers_losses_and_optimizers(
     Path("mutants.py").write_text(MUTANTS)
     Path("driver.py").write_text(DRIVER)
     mutants = import_module("mutants")
+    names = ("LayerNorm", "MSELoss", "optim.SGD", "optim.SparseAdam", "optim.LBFGS")
     paths = []
-    for name in ("LayerNorm", "MSELoss", "optim.SGD"):
+    for name in names:
         short = name.removeprefix("optim.")
         found = run(native(name, getattr(mutants, short)), examples=20, dtypes=["float64"])
         (f, *_) = found.findings
@@ -814,7 +829,8 @@ def test_scripts_of_npnet_s_own_layers_losses_and_optimizers(
         Path(paths[-1]).write_text(source)
     done = _python("driver.py", "-", *paths)
     codes = [line for line in done.stdout.split("\n") if line.startswith("CODES")]
-    assert codes == [f"CODES {n} [0, 1]" for n in ("LayerNorm", "MSELoss", "SGD")], done.stderr
+    short_names = [name.removeprefix("optim.") for name in names]
+    assert codes == [f"CODES {n} [0, 1]" for n in short_names], done.stderr
 
 
 def _python(*arguments: str) -> "subprocess.CompletedProcess[str]":

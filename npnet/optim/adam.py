@@ -6,8 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npnet.contract import Array, ConfigError, State
-from npnet.optim._each import Entries, require_not_negative, step_each
+from npnet.contract import Array, State
+from npnet.optim._each import (
+    Entries,
+    counted,
+    number,
+    require_betas,
+    require_not_negative,
+    step_each,
+)
 
 
 class AdamState(NamedTuple):
@@ -48,12 +55,16 @@ class Adam:
 
     def __post_init__(self) -> None:
         require_not_negative(self, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay)
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ConfigError(f"Adam needs 0 <= beta < 1 for both betas, but got {self.betas}.")
+        require_betas(self, self.betas)
 
     def init(self, params: State) -> AdamState:
         """Nothing kept of any parameter."""
         return AdamState({}, {}, {}, {})
+
+    def entries(self, p: Array) -> dict[str, Array]:
+        """What is kept of a parameter, as its first step finds it."""
+        kinds = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * self.amsgrad
+        return {"step": number(0), **dict.fromkeys(kinds, np.zeros_like(p))}
 
     def step(
         self, params: State, grads: Mapping[str, Array | None], state: AdamState
@@ -62,6 +73,7 @@ class Adam:
         return step_each(self._rule, params, grads, state)
 
     def _rule(self, p: Array, g: Array, kept: Entries) -> tuple[Array, dict[str, Array]]:
+        kept = kept or self.entries(p)
         if self.maximize:
             g = -g
         if self.decoupled_weight_decay:
@@ -69,17 +81,13 @@ class Adam:
         elif self.weight_decay:
             g = g + self.weight_decay * p
 
-        t = float(kept.get("step", 0)) + 1
-        (b1, b2), (m, v) = self.betas, (kept.get("exp_avg", 0), kept.get("exp_avg_sq", 0))
-        m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * g * g
-        now: dict[str, Array] = {
-            "step": np.array(t, np.float32),
-            "exp_avg": m,
-            "exp_avg_sq": v,
-        }
+        t, step = counted(kept)
+        b1, b2 = self.betas
+        m = b1 * kept["exp_avg"] + (1 - b1) * g
+        v = b2 * kept["exp_avg_sq"] + (1 - b2) * g * g
+        now = {"step": step, "exp_avg": m, "exp_avg_sq": v}
         if self.amsgrad:
-            v = now["max_exp_avg_sq"] = np.maximum(kept.get("max_exp_avg_sq", 0), v)
+            v = now["max_exp_avg_sq"] = np.maximum(kept["max_exp_avg_sq"], v)
 
         step_size = self.lr / (1 - b1**t)
         denominator = np.sqrt(v) / (1 - b2**t) ** 0.5 + self.eps
@@ -120,6 +128,10 @@ class AdamW:
     def init(self, params: State) -> AdamState:
         """Nothing kept of any parameter."""
         return self._adam().init(params)
+
+    def entries(self, p: Array) -> dict[str, Array]:
+        """What is kept of a parameter, as its first step finds it."""
+        return self._adam().entries(p)
 
     def step(
         self, params: State, grads: Mapping[str, Array | None], state: AdamState

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npnet.contract import Array, State
-from npnet.optim._each import Entries, require_not_negative, step_each
+from npnet.optim._each import Entries, counted, number, require_not_negative, step_each
 
 
 class RMSpropState(NamedTuple):
@@ -59,6 +59,12 @@ class RMSprop:
         """Nothing kept of any parameter."""
         return RMSpropState({}, {}, {}, {})
 
+    def entries(self, p: Array) -> dict[str, Array]:
+        """What is kept of a parameter, as its first step finds it."""
+        kinds = ["square_avg"] + ["grad_avg"] * self.centered
+        kinds += ["momentum_buffer"] * (self.momentum > 0)
+        return {"step": number(0), **dict.fromkeys(kinds, np.zeros_like(p))}
+
     def step(
         self, params: State, grads: Mapping[str, Array | None], state: RMSpropState
     ) -> tuple[State, RMSpropState]:
@@ -66,20 +72,21 @@ class RMSprop:
         return step_each(self._rule, params, grads, state)
 
     def _rule(self, p: Array, g: Array, kept: Entries) -> tuple[Array, dict[str, Array]]:
+        kept = kept or self.entries(p)
         if self.maximize:
             g = -g
         if self.weight_decay:
             g = g + self.weight_decay * p
 
-        v = self.alpha * kept.get("square_avg", 0) + (1 - self.alpha) * g * g
-        t = float(kept.get("step", 0)) + 1
-        now: dict[str, Array] = {"step": np.array(t, np.float32), "square_avg": v}
+        _, step = counted(kept)
+        v = self.alpha * kept["square_avg"] + (1 - self.alpha) * g * g
+        now = {"step": step, "square_avg": v}
         if self.centered:
-            a = now["grad_avg"] = self.alpha * kept.get("grad_avg", 0) + (1 - self.alpha) * g
+            a = now["grad_avg"] = self.alpha * kept["grad_avg"] + (1 - self.alpha) * g
             v = v - a * a
         denominator = np.sqrt(v) + self.eps
         if not self.momentum:
             return p - self.lr * (g / denominator), now
-        b = self.momentum * kept.get("momentum_buffer", 0) + g / denominator
+        b = self.momentum * kept["momentum_buffer"] + g / denominator
         now["momentum_buffer"] = b
         return p - self.lr * b, now

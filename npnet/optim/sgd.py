@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from npnet.contract import Array, ConfigError, State
 from npnet.optim._each import Entries, require_not_negative, step_each
 
@@ -46,6 +48,10 @@ class SGD:
     def init(self, params: State) -> SGDState:
         """Nothing kept of any parameter."""
         return SGDState({})
+
+    def entries(self, p: Array) -> dict[str, Array]:
+        """What is kept of a parameter once it has been stepped."""
+        return {"momentum_buffer": np.zeros_like(p)} if self.momentum else {}
 
     def step(
         self, params: State, grads: Mapping[str, Array | None], state: SGDState

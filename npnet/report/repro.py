@@ -156,6 +156,8 @@ _IMPORTS = (
     ("Case(", "from npnet.verify.case import Case"),
     ("LayerConfig(", "from npnet.verify.case import LayerConfig"),
     ("OptimizerCase(", "from npnet.verify.case import OptimizerCase"),
+    ("gradient(", "from npnet.verify.case import gradient"),
+    ("objective(", "from npnet.verify.objective import objective"),
 )
 
 
@@ -592,6 +594,9 @@ class _Layer(_Kind):
         return "grads.inputs" + "".join(f"[{i}]" for i in path)
 
 
+_NUMBERS = ("step", "mu_product", "eta", "mu", "func_evals", "n_iter", "H_diag")
+
+
 class _Optimizer(_Kind):
     """The script of an optimizer."""
 
@@ -602,6 +607,9 @@ class _Optimizer(_Kind):
         self.step = int(match[2]) if match else len(example.kwargs["lr"])
         self.param = match[3] if match else ""
         self.names = [n.removeprefix("param ") for n in example.arrays if n.startswith("param ")]
+        self.groups: tuple[Any, ...] = tuple(example.kwargs.get("groups", ()))
+        self.closure = "valley" in example.kwargs
+        self.sparse = any(name.startswith("indices ") for name in example.arrays)
 
     def torch(self) -> Iterator[str]:
         """The steps of torch's optimizer up to the one that diverges."""
@@ -613,14 +621,40 @@ class _Optimizer(_Kind):
         yield f"rates = {literal(self.example.kwargs['lr'])}"
         yield 'params = {n: torch.nn.Parameter(tensor(arrays[f"param {n}"])) for n in names}'
         arguments = "".join(f", {k}={literal(v)}" for k, v in self.example.config.items())
-        yield f"optimizer = torch.optim.{name}(list(params.values()){arguments})"
+        stepped = "list(params.values())"
+        if self.groups:
+            yield f"groups = {literal(self.groups)}"
+            yield 'named = [{**g, "params": [params[n] for n in g["params"]]} for g in groups]'
+            stepped = "named"
+        yield f"optimizer = torch.optim.{name}({stepped}{arguments})"
+        if self.closure:
+            yield "def closure():"
+            yield "    now = {n: p.detach() for n, p in params.items()}"
+            yield f"    loss, grads = {self._objective('now', 'tensor({})')}"
+            yield "    for n, p in params.items():"
+            yield "        p.grad = grads[n]"
+            yield "    return loss"
+            yield ""
+        if self.groups:
+            yield 'base = [group["lr"] for group in optimizer.param_groups]'
         yield f"for k, lr in enumerate(rates[:{self.step}], start=1):"
-        yield "    for group in optimizer.param_groups:"
-        yield '        group["lr"] = lr'
-        yield "    for n, p in params.items():"
-        yield '        grad = arrays.get(f"grad {k} {n}")'
-        yield "        p.grad = None if grad is None else tensor(grad)"
-        yield "    optimizer.step()"
+        if self.groups:
+            yield "    for group, rate in zip(optimizer.param_groups, base):"
+            yield '        group["lr"] = rate * (lr / rates[0])'
+        else:
+            yield "    for group in optimizer.param_groups:"
+            yield '        group["lr"] = lr'
+        if self.closure:
+            yield "    optimizer.step(closure)"
+        else:
+            yield "    for n, p in params.items():"
+            yield '        grad = arrays.get(f"grad {k} {n}")'
+            yield "        p.grad = None if grad is None else tensor(grad)"
+            if self.sparse:
+                yield "        if grad is not None:"
+                yield '            places = torch.tensor(arrays[f"indices {k} {n}"])'
+                yield "            p.grad = torch.sparse_coo_tensor(places, p.grad, p.shape)"
+            yield "    optimizer.step()"
         if self.key is None:
             yield f"want = params[{self.param or self.names[0]!r}].detach().numpy()"
         else:
@@ -648,7 +682,7 @@ class _Optimizer(_Kind):
             return
         where = f"state.get({self.key!r}, {{}})" if self.key else "params"
         pick = f"{where}.get({self.param or self.names[0]!r})"
-        if self.key == "step":  # a count may have any dtype
+        if self.key in _NUMBERS:  # which may have any dtype
             pick = f"np.asarray({pick}).astype({self.f.dtype!r})"
         yield "params, state = steps(handed)"
         yield f"got = {pick}"
@@ -659,16 +693,37 @@ class _Optimizer(_Kind):
             yield "params, state = steps(handed)"
             yield f"second = {pick}"
 
+    def _objective(self, params: str, how: str = "{}") -> str:
+        """The call of the function to be minimised."""
+        a, c = (
+            "{n: " + how.format(f'arrays[f"{kind} {{n}}"]') + " for n in names}"
+            for kind in ("curvature", "centre")
+        )
+        return f"objective({params}, {a}, {c}, {self.example.kwargs['valley']})"
+
+    def _gradients(self) -> str:
+        """What a step is given, of step k."""
+        if not self.sparse:
+            return '{n: arrays.get(f"grad {k} {n}") for n in names}'
+        return "{n: gradient(arrays, k, n) for n in names}"
+
     def _native(self) -> Iterator[str]:
         name = self.f.twin.removeprefix("optim.")
         restart = self.example.kwargs.get("restart")
         config = ", ".join(f"{k}={literal(v)}" for k, v in self.example.config.items())
         yield f"optimizer = optim.{name}({config})"
         yield 'params = {n: arrays[f"param {n}"] for n in names}'
+        if self.groups:
+            yield f"optimizer = optim.Groups(optimizer, {literal(self.groups)})"
         yield "state = optimizer.init(params)"
+        if self.closure:
+            yield from self._evaluate()
         yield f"for k, lr in enumerate(rates[:{self.step}], start=1):"
-        yield '    grads = {n: arrays.get(f"grad {k} {n}") for n in names}'
-        yield "    params, state = replace(optimizer, lr=lr).step(params, grads, state)"
+        if not self.closure:
+            yield f"    grads = {self._gradients()}"
+        given = "closure" if self.closure else "grads"
+        there = "optim.with_lr(optimizer, lr)" if self.groups else "replace(optimizer, lr=lr)"
+        yield f"    params, state = {there}.step(params, {given}, state)"
         if restart is not None and restart < self.step:
             yield f"    if k == {restart}:"
             yield "        saved = optim.state_dict(state)"
@@ -678,14 +733,27 @@ class _Optimizer(_Kind):
     def _foreign(self) -> Iterator[str]:
         yield f"config = {literal(dict(self.example.config))}"
         yield 'params = {n: arrays[f"param {n}"] for n in names}'
-        yield "grads = tuple("
-        yield '    {n: arrays.get(f"grad {k} {n}") for n in names}'
-        yield "    for k in range(1, len(rates) + 1)"
-        yield ")"
+        if self.closure:
+            yield from self._evaluate()
+            yield "grads = ({},) * len(rates)"
+        else:
+            yield "grads = tuple("
+            yield f"    {self._gradients()}"
+            yield "    for k in range(1, len(rates) + 1)"
+            yield ")"
+        more = f", {literal(self.groups)}" if self.groups or self.closure else ""
+        more += ", closure" if self.closure else ""
         restart = self.example.kwargs.get("restart")
-        yield f"case = OptimizerCase(config, params, grads, rates, {restart!r})"
+        yield f"case = OptimizerCase(config, params, grads, rates, {restart!r}{more})"
         yield f"step = list(candidate(case))[{self.step - 1}]"
         yield "return step if isinstance(step, tuple) else (step, {})"
+
+    def _evaluate(self) -> Iterator[str]:
+        """The closure that the candidate's steps are given."""
+        yield "def closure(x):"
+        yield f"    loss, grads = {self._objective('x')}"
+        yield "    return loss, {n: np.asarray(g) for n, g in grads.items()}"
+        yield ""
 
 
 class _Schedule(_Layer):

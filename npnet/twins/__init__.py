@@ -8,6 +8,8 @@ from pkgutil import iter_modules
 
 from npnet.twins.convert import from_torch as from_torch
 from npnet.twins.convert import to_torch as to_torch
+from npnet.twins.convert_optimizer import optimizer_from_torch as optimizer_from_torch
+from npnet.twins.convert_optimizer import optimizer_to_torch as optimizer_to_torch
 from npnet.verify.spec import Spec
 
 SPECS: dict[str, Spec] = {

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from npnet.contract import Array, ConfigError, Forward, Grads
+from npnet.contract import Array, ConfigError, Forward, Grads, SparseGrad
 from npnet.twins.convert import module_of
 from npnet.twins.oracle import Masks
+from npnet.twins.oracle.optimizers import param_groups
 from npnet.verify.adapt.wiring import (
     EMPTY,
     Adapted,
@@ -216,24 +217,37 @@ def _optimizer(
 ) -> Callable[[OptimizerCase], list[Any]]:
     def run(case: OptimizerCase) -> list[Any]:
         params = {name: _leaf(a, device) for name, a in case.params.items()}
-        optim: Any = optimizer(list(params.values()), **case.config)
-        found = []
-        for k, (grads, lr) in enumerate(zip(case.grads, case.lr, strict=True), start=1):
-            for group in optim.param_groups:
-                group["lr"] = lr
+        optim: Any = optimizer(param_groups(params, case.groups), **case.config)
+        asked = case.groups or ({},)
+
+        def closure() -> Tensor:
+            assert case.closure is not None
+            loss, grads = case.closure({name: _array(p) for name, p in params.items()})
             for name, p in params.items():
                 p.grad = _tensor(grads[name], device)
-            optim.step()
+            return torch.as_tensor(loss)
+
+        found = []
+        for k, (grads, lr) in enumerate(zip(case.grads, case.lr, strict=True), start=1):
+            for group, own in zip(optim.param_groups, asked, strict=True):
+                group["lr"] = case.rate(own, lr)
+            if case.closure is None:
+                for name, p in params.items():
+                    p.grad = _tensor(grads[name], device)
+                optim.step()
+            else:
+                optim.step(closure)
             state: dict[str, dict[str, Array]] = {}
             for name, p in params.items():
                 for key, value in optim.state.get(p, {}).items():
-                    if isinstance(value, Tensor):
-                        state.setdefault(key, {})[name] = _array(value).copy()
+                    if isinstance(value, Tensor | int):
+                        a = _array(torch.as_tensor(value)).copy()
+                        state.setdefault(key, {})[name] = a
             found.append(({name: _array(p).copy() for name, p in params.items()}, state))
             if k == case.restart:
                 saved = optim.state_dict()
                 params = {n: p.detach().clone().requires_grad_() for n, p in params.items()}
-                optim = optimizer(list(params.values()), **case.config)
+                optim = optimizer(param_groups(params, case.groups), **case.config)
                 optim.load_state_dict(saved)
         return found
 
@@ -292,6 +306,9 @@ def _dtype(case: Case) -> torch.dtype:
 
 def _tensor(x: Any, device: str) -> Any:
     """A fresh tensor of an array, whatever its strides; anything else as it is."""
+    if isinstance(x, SparseGrad):
+        indices, values = (_tensor(a, device) for a in (x.indices, x.values))
+        return torch.sparse_coo_tensor(indices, values, x.shape, check_invariants=True)
     return torch.from_numpy(x.copy()).to(device) if isinstance(x, np.ndarray) else x
 
 

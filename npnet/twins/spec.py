@@ -11,14 +11,14 @@ from torch import nn
 
 from npnet.contract import Array
 from npnet.twins.convert import READ, Read, module_of
-from npnet.twins.oracle import ask_module, ask_optimizer
+from npnet.twins.oracle import ask_module
 from npnet.verify.case import Config, Example, Slot
 from npnet.verify.claim import Claim, same
 from npnet.verify.draw import Pick, Values
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Answer, Drawn, Spec
 
-__all__ = ["Claim", "Pick", "accepts", "build_module", "optimizer_spec", "same", "spec"]
+__all__ = ["Claim", "Pick", "accepts", "build_module", "same", "spec"]
 
 
 def accepts(function: Callable[..., Any], parameter: str) -> bool:
@@ -129,73 +129,6 @@ def spec(
             draws=draws,
             known_bad=known_bad,
             reads_mask=reads_mask,
-            claims=tuple(claims),
-        )
-
-    return decorate
-
-
-_SHAPES = ((3,), (), (1,), (2, 3), (4, 1, 2), (0,), (33,))
-
-
-def optimizer_spec(
-    optimizer: type[torch.optim.Optimizer],
-    *,
-    claims: Sequence[Claim] = (),
-) -> Callable[[Callable[[Pick], Config]], Spec]:
-    """Turn `def Name(pick): ... return config` into the Spec of a torch optimizer.
-
-    Drawn beside the configuration: one to three parameters, five to ten steps with a rate each,
-    gradients that are None, and a step after which the state is saved and restored.
-    """
-    extra: dict[str, Any] = {
-        name: False
-        for name in ("foreach", "fused", "capturable", "differentiable")
-        if accepts(optimizer, name)
-    }
-
-    def factory(params: Any, **config: Any) -> torch.optim.Optimizer:
-        return optimizer(params, **config, **extra)
-
-    def answer(example: Example, precision: Precision, single: bool = False) -> Answer:
-        return ask_optimizer(factory, example, precision, single)
-
-    def decorate(draw_config: Callable[[Pick], Config]) -> Spec:
-        def draw(pick: Pick) -> Drawn:
-            config = draw_config(pick)
-            count = pick.option("parameters", 2, 1, 3)
-            steps = pick.choose("steps", (5, 6, 7, 8, 9, 10))
-            restart = pick.option("restart after", None, 1, 2, 4)
-            missing = pick.option(
-                "missing gradients", "none", "first step", "a later one", "always"
-            )
-            rates = pick.option("schedule", "constant", "decaying", "rising")
-            lr = config["lr"]
-            factor = {"constant": 1.0, "decaying": 0.5, "rising": 2.0}[rates]
-            arrays: dict[str, Values] = {}
-            for i in range(count):
-                shape = pick.choose(f"shape {i}", _SHAPES)
-                arrays[f"param p{i}"] = Values(shape)
-                for k in range(1, steps + 1):
-                    absent = i == count - 1 and (
-                        missing == "always"
-                        or (missing == "first step" and k == 1)
-                        or (missing == "a later one" and k == 3)
-                    )
-                    if not absent:
-                        arrays[f"grad {k} p{i}"] = Values(shape)
-            kwargs = {
-                "lr": tuple(lr * factor ** min(k, 4) for k in range(steps)),
-                "restart": restart,
-            }
-            return config, arrays, kwargs
-
-        return Spec(
-            f"optim.{draw_config.__name__}",
-            draw,
-            lambda config: {},
-            answer,
-            optimizer=True,
             claims=tuple(claims),
         )
 

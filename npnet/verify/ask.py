@@ -234,7 +234,7 @@ def _optimizer(asked: Asked, reply: Reply, protocol: str) -> None:
 def _steps(asked: Asked, arrays: dict[str, Array]) -> dict[str, Any]:
     case = asked.example.optimizer_case(arrays)
     steps = asked.function(case)
-    wanted = len(case.grads)
+    wanted = len(case.lr)
     if not isinstance(steps, list | tuple) or len(steps) != wanted:
         number = len(steps) if isinstance(steps, list | tuple) else describe(steps)
         raise Refused(

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from npnet.contract import Array, Nested, State
+from npnet.contract import Array, Nested, SparseGrad, State
+from npnet.verify.objective import objective
 
 Config = Mapping[str, Any]
 
@@ -46,16 +47,46 @@ class OptimizerCase:
 
     config: the twin's constructor arguments by name, less the parameters
     params: the parameters at the start
-    grads: one mapping per step, None where a parameter has no gradient
+    grads: one mapping per step, None where a parameter has no gradient; SparseGrads for SparseAdam;
+        empty where there is a closure
     lr: one rate per step, as a schedule would set it
     restart: the number of steps after which the state is saved and restored, or None
+    groups: torch's param_groups with names for parameters, ({"params": ("a", "b")}, {"params":
+        ("c",), "lr": 0.5}): what a group does not say is as in config, and a schedule changes all
+        rates in proportion. Empty: all parameters are in one
+    closure: params -> (loss, gradients), for LBFGS
     """
 
     config: Config
     params: State
-    grads: tuple[Mapping[str, Array | None], ...]
+    grads: tuple[Mapping[str, Any], ...]
     lr: tuple[float, ...]
     restart: int | None = None
+    groups: tuple[Mapping[str, Any], ...] = ()
+    closure: Callable[[State], tuple[Any, State]] | None = None
+
+    def rate(self, group: Mapping[str, Any], lr: float) -> float:
+        """The rate of a group when the schedule has set `lr`."""
+        return float(group["lr"] * (lr / self.lr[0]) if "lr" in group else lr)
+
+    def split(self) -> list["OptimizerCase"]:
+        """One case for every group: by themselves, for code that knows no groups."""
+        if not self.groups:
+            return [self]
+        found = []
+        for group in self.groups:
+            names, own = group["params"], {n: v for n, v in group.items() if n != "params"}
+            found.append(
+                replace(
+                    self,
+                    config={**self.config, **own},
+                    params={name: self.params[name] for name in names},
+                    grads=tuple({name: g[name] for name in names} for g in self.grads),
+                    lr=tuple(self.rate(group, lr) for lr in self.lr),
+                    groups=(),
+                )
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -70,7 +101,8 @@ class Example:
     """One drawn structure with the arrays of one or more value sets, stacked on a leading axis.
 
     `arrays` maps "input 0", "input 1.0" (inside a tuple), "kwarg mask", "state weight", "dy" or
-    "dy 0" to arrays of shape (sets, …); for an optimizer "param w" and "grad 2 w".
+    "dy 0" to arrays of shape (sets, …); for an optimizer "param w" and "grad 2 w", "indices 2 w"
+    where that is sparse, "curvature w" and "centre w" where it takes a closure.
     `inputs` and `kwargs` are the call with a Slot in the place of every array.
     """
 
@@ -126,13 +158,33 @@ class Example:
     def optimizer_case(self, arrays: Mapping[str, Array]) -> OptimizerCase:
         """What an optimizer sees of it."""
         params = {n.removeprefix("param "): a for n, a in arrays.items() if n.startswith("param ")}
-        lr = self.kwargs["lr"]
-        grads = tuple({p: arrays.get(f"grad {k + 1} {p}") for p in params} for k in range(len(lr)))
-        return OptimizerCase(self.config, params, grads, tuple(lr), self.kwargs["restart"])
+        lr, groups = self.kwargs["lr"], self.kwargs.get("groups", ())
+        grads = tuple({p: gradient(arrays, k + 1, p) for p in params} for k in range(len(lr)))
+        closure = None
+        if "valley" in self.kwargs:
+            curvature, centre = (
+                {p: arrays[f"{kind} {p}"] for p in params} for kind in ("curvature", "centre")
+            )
+            grads = ({},) * len(lr)
+
+            def closure(x: State) -> tuple[Any, State]:
+                loss, slopes = objective(x, curvature, centre, self.kwargs["valley"])
+                return loss, {name: np.asarray(g) for name, g in slopes.items()}
+
+        restart = self.kwargs["restart"]
+        return OptimizerCase(self.config, params, grads, tuple(lr), restart, groups, closure)
 
     def cotangents(self, arrays: Mapping[str, Array]) -> list[Array | None]:
         """dy of every output, None for an integer one, in order."""
         return [None if name is None else arrays[name] for name in self.outputs]
+
+
+def gradient(arrays: Mapping[str, Array], k: int, name: str) -> Any:
+    """The gradient of a parameter in step k: an array, a SparseGrad or None."""
+    g, indices = arrays.get(f"grad {k} {name}"), arrays.get(f"indices {k} {name}")
+    if g is None or indices is None:
+        return g
+    return SparseGrad(indices, g, arrays[f"param {name}"].shape)
 
 
 class Replayed:

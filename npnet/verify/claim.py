@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from npnet.contract import Array, State
+from npnet.contract import Array, SparseGrad, State
 from npnet.verify.case import Case, Config, OptimizerCase, map_leaves
 from npnet.verify.draw import data
 
@@ -72,10 +72,13 @@ class Ask:
         lr: float | tuple[float, ...] | None = None,
         **config: Any,
     ) -> list[Array]:
-        """The one parameter of an optimizer after each step; a gradient may be None."""
+        """The one parameter of an optimizer after each step; a gradient may be None or sparse."""
         rate = config.get("lr", 1.0) if lr is None else lr
         rates = rate if isinstance(rate, tuple) else (rate,) * len(grads)
-        asked = tuple({"p": None if g is None else np.asarray(g, np.float64)} for g in grads)
+        asked = tuple(
+            {"p": g if g is None or isinstance(g, SparseGrad) else np.asarray(g, np.float64)}
+            for g in grads
+        )
         case = OptimizerCase(config, {"p": np.asarray(params, np.float64)}, asked, rates)
         found = self.function(case)
         return [(after[0] if isinstance(after, tuple) else after)["p"] for after in found]
@@ -94,6 +97,21 @@ class Ask:
         if metrics is not None:
             kwargs["metrics"] = metrics
         return self.function(Case(config, {}, (), kwargs)).y
+
+    def minimised(
+        self, params: ArrayLike, f: Callable[[Array], tuple[Any, Array]], **config: Any
+    ) -> Array:
+        """The one parameter after one step of an optimizer that takes f -> (loss, gradient)."""
+
+        def closure(at: State) -> tuple[Any, State]:
+            loss, g = f(at["p"])
+            return loss, {"p": g}
+
+        rates = (config.get("lr", 1.0),)
+        start = {"p": np.asarray(params, np.float64)}
+        (found,) = self.function(OptimizerCase(config, start, ({},), rates, closure=closure))
+        after: Array = (found[0] if isinstance(found, tuple) else found)["p"]
+        return after
 
     def state(self, config: Config) -> dict[str, Array]:
         """A state for a configuration, as it is drawn where a claim gives none."""

@@ -6,7 +6,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -110,10 +110,13 @@ def _optimizer(cls: Any) -> Callable[[OptimizerCase], Any]:
 
     def steps(case: OptimizerCase) -> list[Any]:
         optimizer = cls(**case.config)
+        if case.groups:
+            optimizer = optim.Groups(optimizer, case.groups)
         params, state = case.params, optimizer.init(case.params)
         found = []
         for k, (grads, lr) in enumerate(zip(case.grads, case.lr, strict=True), start=1):
-            params, state = replace(optimizer, lr=lr).step(params, grads, state)
+            given = grads if case.closure is None else case.closure
+            params, state = optim.with_lr(optimizer, lr).step(params, given, state)
             found.append((params, state._asdict()))
             if k == case.restart:
                 saved = optim.state_dict(state)

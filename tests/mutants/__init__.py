@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -34,38 +34,46 @@ class Mutant:
         right = getattr(packages.get(namespace, npnet.nn), name)
         original = importlib.import_module(right.__module__)
         named = [importlib.import_module(self.module)] if self.module else []
-        sources = {m: inspect.getsource(m) for m in (*named, original, *_private(original))}
-        edited = {original}
-        for old, new in self.edits.items():
-            place = next((m for m, source in sources.items() if old in source), original)
-            count = sources[place].count(old)
-            if count != 1:
-                raise LookupError(
-                    f"{self.layer}, {self.mistake!r}: the text to edit must occur once in "
-                    f"{place.__file__}, but occurs {count} times:\n{old}"
-                )
-            sources[place] = sources[place].replace(old, new)
-            edited.add(place)
-        wrong: dict[str, ModuleType] = {}
-        for m in sorted(edited, key=lambda m: m is original):  # what it imports comes first
-            wrong[m.__name__] = self._compiled(m, sources[m], wrong)
-        return getattr(wrong[original.__name__], name)
+        return getattr(edited(original, self.edits, f"{self.layer}, {self.mistake!r}", named), name)
 
-    def _compiled(
-        self, original: ModuleType, source: str, imported: Mapping[str, ModuleType]
-    ) -> ModuleType:
-        """A module of this source, which imports these modules in the place of the right ones."""
-        module = ModuleType(f"{original.__name__}__mutant")
-        module.__file__ = original.__file__
-        # dataclasses look their module up by name while they are built
-        sys.modules[module.__name__] = module
-        right = {name: sys.modules[name] for name in imported}
-        sys.modules.update(imported)
-        try:
-            exec(compile(source, f"<mutant of {self.layer}>", "exec"), vars(module))
-        finally:
-            sys.modules.update(right)
-        return module
+
+def edited(
+    original: ModuleType, edits: Mapping[str, str], what: str, named: Sequence[ModuleType] = ()
+) -> ModuleType:
+    """A module compiled from another one's source, and from that of what it imports, after edits."""
+    sources = {m: inspect.getsource(m) for m in (*named, original, *_private(original))}
+    changed = {original}
+    for old, new in edits.items():
+        place = next((m for m, source in sources.items() if old in source), original)
+        count = sources[place].count(old)
+        if count != 1:
+            raise LookupError(
+                f"{what}: the text to edit must occur once in {place.__file__}, but occurs "
+                f"{count} times:\n{old}"
+            )
+        sources[place] = sources[place].replace(old, new)
+        changed.add(place)
+    wrong: dict[str, ModuleType] = {}
+    for m in sorted(changed, key=lambda m: m is original):  # what it imports comes first
+        wrong[m.__name__] = _compiled(m, sources[m], wrong, what)
+    return wrong[original.__name__]
+
+
+def _compiled(
+    original: ModuleType, source: str, imported: Mapping[str, ModuleType], what: str
+) -> ModuleType:
+    """A module of this source, which imports these modules in the place of the right ones."""
+    module = ModuleType(f"{original.__name__}__mutant")
+    module.__file__ = original.__file__
+    # dataclasses look their module up by name while they are built
+    sys.modules[module.__name__] = module
+    right = {name: sys.modules[name] for name in imported}
+    sys.modules.update(imported)
+    try:
+        exec(compile(source, f"<mutant: {what}>", "exec"), vars(module))
+    finally:
+        sys.modules.update(right)
+    return module
 
 
 def _private(module: ModuleType) -> list[ModuleType]:

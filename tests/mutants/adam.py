@@ -1,15 +1,15 @@
 from tests.mutants import Mutant
 
 _FIRST, _SECOND = "params after step 1", "params after step 2"
-_M = "m = b1 * m + (1 - b1) * g"
-_V = "v = b2 * v + (1 - b2) * g * g"
-_T = 't = float(kept.get("step", 0)) + 1'
+_M = 'm = b1 * kept["exp_avg"] + (1 - b1) * g'
+_V = 'v = b2 * kept["exp_avg_sq"] + (1 - b2) * g * g'
+_T = "t, step = counted(kept)"
 _SIZE = "step_size = self.lr / (1 - b1**t)"
 _ROOT = "denominator = np.sqrt(v) / (1 - b2**t) ** 0.5 + self.eps"
 _RETURN = "return p - step_size * (m / denominator), now"
 _COUPLED = "g = g + self.weight_decay * p"
 _DECOUPLED = "p = (1 - self.lr * self.weight_decay) * p"
-_MAX = 'np.maximum(kept.get("max_exp_avg_sq", 0), v)'
+_MAX = 'np.maximum(kept["max_exp_avg_sq"], v)'
 
 _BOTH = [
     ("forgets the bias of m", {_SIZE: "step_size = self.lr"}, _FIRST),
@@ -36,22 +36,26 @@ _BOTH = [
     ("steps by g, not by m", {_RETURN: _RETURN.replace("(m /", "(g /")}, _FIRST),
     ("climbs", {_RETURN: _RETURN.replace("p - ", "p + ")}, _FIRST),
     ("ignores maximize", {"if self.maximize:": "if False:"}, _FIRST),
-    ("counts the steps from 2", {_T: _T.replace("+ 1", "+ 2")}, _FIRST),
+    ("counts the steps from 2", {_T: f"{_T}\n        t += 1"}, _FIRST),
     ("takes the smallest v for amsgrad", {_MAX: _MAX.replace("maximum", "minimum")}, _FIRST),
-    ("counts no steps", {_T: "t = 1"}, _SECOND),
-    ("forgets the old m", {_M: "m = 0 * m + (1 - b1) * g"}, _SECOND),
-    ("exchanges the betas", {"(b1, b2), (m, v)": "(b2, b1), (m, v)"}, "state exp_avg after step 1"),
-    ("weighs g by β₁ in m", {_M: "m = (1 - b1) * m + b1 * g"}, _FIRST),
+    ("counts no steps", {_T: f"{_T}\n        t = 1"}, _SECOND),
+    ("forgets the old m", {_M: "m = (1 - b1) * g"}, _SECOND),
+    (
+        "exchanges the betas",
+        {"b1, b2 = self.betas": "b2, b1 = self.betas"},
+        "state exp_avg after step 1",
+    ),
+    ("weighs g by β₁ in m", {_M: 'm = (1 - b1) * kept["exp_avg"] + b1 * g'}, _FIRST),
     ("takes |g| for g²", {_V: _V.replace("g * g", "np.abs(g)")}, _FIRST),
-    ("adds g² up without β₂", {_V: "v = v + (1 - b2) * g * g"}, _SECOND),
+    ("adds g² up without β₂", {_V: 'v = kept["exp_avg_sq"] + (1 - b2) * g * g'}, _SECOND),
     (
         "keeps the corrected v",
-        {'"exp_avg_sq": v,': '"exp_avg_sq": v / (1 - b2**t),'},
+        {'"exp_avg_sq": v}': '"exp_avg_sq": v / (1 - b2**t)}'},
         "state exp_avg_sq after step 1",
     ),
     (
         "takes the largest corrected v for amsgrad",
-        {_MAX: 'np.maximum(kept.get("max_exp_avg_sq", 0), v / (1 - b2**t))'},
+        {_MAX: 'np.maximum(kept["max_exp_avg_sq"], v / (1 - b2**t))'},
         _FIRST,
     ),
 ]

@@ -2,11 +2,11 @@ from tests.mutants import Mutant
 
 _FIRST, _SECOND = "params after step 1", "params after step 2"
 _DECAY = "g = g + self.weight_decay * p"
-_V = 'v = self.alpha * kept.get("square_avg", 0) + (1 - self.alpha) * g * g'
-_A = 'self.alpha * kept.get("grad_avg", 0) + (1 - self.alpha) * g\n'
+_V = 'v = self.alpha * kept["square_avg"] + (1 - self.alpha) * g * g'
+_A = 'self.alpha * kept["grad_avg"] + (1 - self.alpha) * g\n'
 _ROOT = "denominator = np.sqrt(v) + self.eps"
 _PLAIN = "return p - self.lr * (g / denominator), now"
-_B = 'b = self.momentum * kept.get("momentum_buffer", 0) + g / denominator'
+_B = 'b = self.momentum * kept["momentum_buffer"] + g / denominator'
 _STEP = "return p - self.lr * b, now"
 
 _RMSPROP = [
@@ -20,14 +20,18 @@ _RMSPROP = [
     ),
     (
         "weighs g² by α",
-        {_V: 'v = (1 - self.alpha) * kept.get("square_avg", 0) + self.alpha * g * g'},
+        {_V: 'v = (1 - self.alpha) * kept["square_avg"] + self.alpha * g * g'},
         _FIRST,
     ),
-    ("starts with v = g²", {_V: _V.replace('"square_avg", 0', '"square_avg", g * g')}, _FIRST),
+    (
+        "starts with v = g²",
+        {_V: _V.replace('kept["square_avg"]', '(kept["square_avg"] if step > 1 else g * g)')},
+        _FIRST,
+    ),
     ("takes |g| for g²", {_V: _V.replace("g * g", "np.abs(g)")}, _FIRST),
     (
         "corrects the bias of v",
-        {_ROOT: "denominator = np.sqrt(v / (1 - self.alpha**t)) + self.eps"},
+        {_ROOT: "denominator = np.sqrt(v / (1 - self.alpha ** float(step))) + self.eps"},
         _FIRST,
     ),
     ("ignores centered", {"v = v - a * a": "v = v * 1"}, _FIRST),
@@ -40,7 +44,7 @@ _RMSPROP = [
     ),
     (
         "averages g with α and 1 exchanged",
-        {_A: 'kept.get("grad_avg", 0) + (1 - self.alpha) * g\n'},
+        {_A: 'kept["grad_avg"] + (1 - self.alpha) * g\n'},
         _SECOND,
     ),
     ("ignores maximize", {"if self.maximize:": "if False:"}, _FIRST),

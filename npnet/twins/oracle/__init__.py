@@ -7,7 +7,7 @@ draws random numbers or a batching rule is missing.
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +119,7 @@ def ask_module(
         plain = one_by_one(Way(bounded=False))  # which checks the batching as well
 
     expected = dict(_expected(bounded, example, precision))
-    disagreement = _compare(expected, dict(_expected(plain, example, precision)), precision)
+    disagreement = compare(expected, dict(_expected(plain, example, precision)), precision)
     return Answer(
         expected,
         ours.largest if single else None,
@@ -197,8 +197,8 @@ def _pass(
         )
     grads: dict[str, Pair | None] = dict.fromkeys(made)
     for name, g in zip((n for n in made if n in differentiable), found, strict=True):
-        grads[name] = None if g is None else _pair(g)
-    return Pass([_pair(y) for y in outputs], {n: _pair(t) for n, t in updates.items()}, grads)
+        grads[name] = None if g is None else pair(g)
+    return Pass([pair(y) for y in outputs], {n: pair(t) for n, t in updates.items()}, grads)
 
 
 def fill_mapping(template: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -267,7 +267,7 @@ def _flat(y: Any) -> list[Tensor]:
     return [] if y is None else [t for part in y for t in _flat(part)]
 
 
-def _pair(t: Tensor) -> Pair:
+def pair(t: Tensor) -> Pair:
     if isinstance(t, Bounded):
         error = None if t.error is None else t.error.detach().numpy()
         return t.value.detach().numpy(), error
@@ -324,7 +324,7 @@ def _state_names(example: Example) -> list[str]:
     return [n.removeprefix("state ") for n in example.arrays if n.startswith("state ")]
 
 
-def _compare(
+def compare(
     ours: Mapping[str, Expected], plain: Mapping[str, Expected], precision: Precision
 ) -> str | None:
     """How plain torch and the bounded pass disagree, or None."""
@@ -346,66 +346,4 @@ def _compare(
     return None
 
 
-Factory = Callable[..., torch.optim.Optimizer]
-
-
-def ask_optimizer(factory: Factory, example: Example, precision: Precision, single: bool) -> Answer:
-    """What `factory(params, **config)` does to the parameters, step by step.
-
-    Every optimizer here works element by element, so that the value sets are stacked in the
-    parameters themselves.
-    """
-    ours = Setting(precision, watching=single)
-    with using(ours):
-        bounded = _steps(factory, example, Way(bounded=True))
-    plain = _steps(factory, example, Way(bounded=False))
-    dtype = np.dtype(precision.name)
-
-    def expect(name: str, pair: Pair) -> Expected:
-        is_state = name.startswith("state ")
-        value, error = pair
-        if is_state and value.ndim == 0:  # a step count is one number for all value sets
-            return Expected(np.full(example.sets, value, np.float64), None, None, required=False)
-        return Expected(value, error, dtype, required=not is_state)
-
-    expected = {name: expect(name, pair) for name, pair in bounded.items()}
-    disagreement = _compare(
-        expected, {name: expect(name, pair) for name, pair in plain.items()}, precision
-    )
-    return Answer(
-        expected, ours.largest if single else None, disagreement, frozenset(ours.fallbacks)
-    )
-
-
-def _steps(factory: Factory, example: Example, way: Way) -> dict[str, Pair]:
-    names = [n.removeprefix("param ") for n in example.arrays if n.startswith("param ")]
-    params = {n: nn.Parameter(way.tensor(example.arrays[f"param {n}"])) for n in names}
-    optimizer = factory(list(params.values()), **example.config)
-    found: dict[str, Pair] = {}
-    for k, lr in enumerate(example.kwargs["lr"], start=1):
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        for name, p in params.items():
-            g = example.arrays.get(f"grad {k} {name}")
-            p.grad = None if g is None else way.tensor(g)
-        optimizer.step()
-        for name, p in params.items():
-            found[f"params after step {k}: {name}"] = _copy(p)
-        for name, p in params.items():
-            for key, value in optimizer.state.get(p, {}).items():
-                if isinstance(value, torch.Tensor):
-                    found[f"state {key} after step {k}: {name}"] = _copy(value)
-        if k == example.kwargs["restart"]:
-            saved = optimizer.state_dict()
-            params = {n: nn.Parameter(p.detach().clone()) for n, p in params.items()}
-            optimizer = factory(list(params.values()), **example.config)
-            optimizer.load_state_dict(saved)
-    return found
-
-
-def _copy(t: Tensor) -> Pair:
-    value, error = _pair(t)
-    return value.copy(), None if error is None else error.copy()
-
-
-__all__ = ["PRECISIONS", "ask_module", "ask_optimizer"]
+__all__ = ["PRECISIONS", "ask_module"]

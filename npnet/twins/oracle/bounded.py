@@ -33,7 +33,12 @@ class Setting:
     rng: np.random.Generator | None = None  # where random operations take their masks from
     watching: bool = False
     largest: float = 0.0  # the largest |value| + error of all intermediates, while watching
+    strict: bool = False  # whether a branch that is in doubt raises Undecided
     fallbacks: set[str] = field(default_factory=set)  # operations that had no rule of their own
+
+
+class Undecided(Exception):
+    """A program branches on a comparison of computed numbers that may go either way."""
 
 
 _setting = Setting()
@@ -113,6 +118,13 @@ class Bounded(torch.Tensor):
             old.zero_()
         else:
             old.copy_(error)
+
+    def add_(self, other: Any, *, alpha: Any = 1) -> "Bounded":  # type: ignore[override]
+        """In place; torch would read the number off a bounded alpha, and lose its error."""
+        if isinstance(alpha, Bounded):
+            other, alpha = other * alpha, 1
+        super().add_(other, alpha=alpha)
+        return self
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"Bounded(value={self.value}, error={self.error})"

@@ -37,24 +37,41 @@ def optimizer(
     `update` is called for each step with dicts of the parameters that have a gradient and of their
     gradients; it writes into the parameters, or returns them. Its attribute `lr` is set for each
     step. An object has no state to save: "restart after" goes by unnoticed.
+
+    Neither has to know groups of parameters: every group is asked by itself. A function with an
+    argument `closure` gets that of the case, params -> (loss, gradients), for LBFGS.
     """
     if inspect.isclass(f):
         return Adapted(
-            _updating(f, config, update, lr),
+            _by_group(_updating(f, config, update, lr)),
             f,
             places(getattr(f, update, f), getattr(f, update, f)),
         )
-    takes_lr = "lr" in Takes.of(f).names
+    takes = Takes.of(f).names
     if config is not None:
         raise ConfigError("config= is for classes; a function gets the whole configuration.")
 
     def run(case: OptimizerCase) -> list[State]:
         params = {name: a.copy() for name, a in case.params.items()}
-        more = {"lr": case.lr} if takes_lr else {}
+        more = {n: getattr(case, n) for n in ("lr", "closure") if n in takes}
         found = f(dict(case.config), params, [dict(g) for g in case.grads], **more)
         return list(found)
 
-    return Adapted(run, f, places(f, f))
+    return Adapted(_by_group(run), f, places(f, f))
+
+
+def _by_group(run: Callable[[OptimizerCase], list[State]]) -> Callable[[OptimizerCase], list[Any]]:
+    """Every group of parameters by itself, and the parameters of all after each step."""
+
+    def together(case: OptimizerCase) -> list[Any]:
+        parts = [run(part) for part in case.split()]
+        if len(parts) == 1:
+            return parts[0]
+        return [
+            {n: a for step in steps for n, a in step.items()} for steps in zip(*parts, strict=True)
+        ]
+
+    return together
 
 
 def _updating(

@@ -38,7 +38,7 @@ def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         vb, eb = parts(b)
         outcome = compare(va, vb)
         error = plus(ea, eb)
-        if error is None:
+        if error is None or a is b:
             return outcome
         near = ((va - vb).abs() <= setting().precision.k * error) & (error > 0)
         return Bounded(outcome, near) if near.any() else outcome

@@ -9,7 +9,16 @@ from typing import Any
 
 import torch
 
-from npnet.twins.oracle.bounded import Bounded, Tensor, overload, parts, rule, value_of
+from npnet.twins.oracle.bounded import (
+    Bounded,
+    Tensor,
+    Undecided,
+    overload,
+    parts,
+    rule,
+    setting,
+    value_of,
+)
 
 aten = torch.ops.aten
 Move = Callable[..., Any]
@@ -259,7 +268,9 @@ for _name in (
 
 @rule("_local_scalar_dense")
 def item(x: Bounded) -> Any:
-    """The number itself."""
+    """The number itself; in strict mode, a truth in doubt raises Undecided."""
+    if setting().strict and x.value.dtype is torch.bool and x.error is not None and x.error.any():
+        raise Undecided
     return x.value.item()
 
 
