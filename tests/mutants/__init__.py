@@ -40,7 +40,7 @@ class Mutant:
 def edited(
     original: ModuleType, edits: Mapping[str, str], what: str, named: Sequence[ModuleType] = ()
 ) -> ModuleType:
-    """A module compiled from another one's source, and from that of what it imports, after edits."""
+    """A module compiled from another one's source after edits, in what it imports too."""
     sources = {m: inspect.getsource(m) for m in (*named, original, *_private(original))}
     changed = {original}
     for old, new in edits.items():
