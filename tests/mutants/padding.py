@@ -14,7 +14,7 @@ _KINDS = ("Reflection", "Replication", "Circular", "Zero", "Constant")
 _COPYING = _KINDS[:3]
 
 Edits = dict[str, str]
-Table = list[tuple[str, Edits, str]]
+Table = list[tuple[str, Edits, str | tuple[str, ...]]]
 
 _ALL: Table = [
     (
@@ -65,7 +65,7 @@ _SEVERAL_AXES: Table = [
     (
         "takes the numbers to begin with the first axis",
         {_ORDER: "[*zip(numbers[::2], numbers[1::2], strict=True)]"},
-        "y",
+        ("y", "forward"),  # where the image is too small for what is then asked
     ),
     (
         "pads the last axis only",
