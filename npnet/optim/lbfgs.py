@@ -1,6 +1,5 @@
 """L-BFGS, with a line search for the strong Wolfe conditions."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -79,6 +78,10 @@ class LBFGS:
                 f"{self.line_search_fn!r}."
             )
 
+    def evaluations(self) -> int:
+        """max_eval, or what stands for it."""
+        return self.max_iter * 5 // 4 if self.max_eval is None else self.max_eval
+
     def init(self, params: State) -> LBFGSState:
         """Nothing remembered."""
         return LBFGSState(*({} for _ in LBFGSState._fields))
@@ -117,7 +120,7 @@ class LBFGS:
     def _iterations(
         self, x: Array, evaluate: "Evaluate", kept: dict[str, Array]
     ) -> tuple[Array, dict[str, Array]]:
-        max_eval = self.max_iter * 5 // 4 if self.max_eval is None else self.max_eval
+        max_eval = self.evaluations()
         loss, g = evaluate(x)
         evals = 1
         n_iter, total_evals = int(kept["n_iter"]), int(kept["func_evals"])
@@ -274,14 +277,15 @@ def _interpolated(a: _Point, b: _Point, least: float, most: float) -> float:
     """The minimum of the cubic through two points with their slopes, within limits; or half way."""
     if a.t > b.t:
         a, b = b, a
-    d1 = a.slope + b.slope - 3 * (a.f - b.f) / (a.t - b.t)
-    square = d1**2 - a.slope * b.slope
-    if not square >= 0:
-        return (least + most) / 2
-    d2 = math.sqrt(square)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        back = float(np.divide(b.slope + d2 - d1, b.slope - a.slope + 2 * d2))
-    return min(max(b.t - (b.t - a.t) * back, least), most)
+    g1, g2 = np.float64(a.slope), np.float64(b.slope)
+    with np.errstate(all="ignore"):  # a loss may be infinite, and a slope level
+        d1 = g1 + g2 - 3 * np.float64(a.f - b.f) / (a.t - b.t)
+        square = d1 * d1 - g1 * g2
+        if not square >= 0:
+            return (least + most) / 2
+        d2 = np.sqrt(square)
+        t = float(b.t - (b.t - a.t) * ((g2 + d2 - d1) / (g2 - g1 + 2 * d2)))
+    return min(max(t, least), most)
 
 
 def _largest(x: Array) -> float:

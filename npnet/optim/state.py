@@ -1,7 +1,7 @@
 """An optimizer's state as one flat mapping of arrays, or as torch's state_dict, and back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -165,10 +165,13 @@ def _own(optimizer: Any) -> dict[str, Any]:
 
 
 def _options(optimizer: Any) -> dict[str, Any]:
-    """A group's hyper-parameters. torch's AdamW is an Adam that is told to decay apart."""
-    return asdict(optimizer) | (
-        {"decoupled_weight_decay": True} if isinstance(optimizer, AdamW) else {}
-    )
+    """A group's hyper-parameters, and what torch's constructors add to them or fill in."""
+    options = _own(optimizer)
+    if isinstance(optimizer, AdamW):  # an Adam that is told to decay apart
+        options["decoupled_weight_decay"] = True
+    if isinstance(optimizer, LBFGS):
+        options["max_eval"] = optimizer.evaluations()
+    return options
 
 
 def _taken(optimizer: Any, group: Mapping[str, Any]) -> Any:

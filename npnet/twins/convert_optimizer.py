@@ -1,6 +1,7 @@
 """Between torch's optimizers and npnet's: hyper-parameters, groups and state, there and back."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 
 from npnet.contract import Array, ConfigError, State
+from npnet.twins.oracle.optimizers import param_groups
 
 
 def optimizer_to_torch(
@@ -21,20 +23,18 @@ def optimizer_to_torch(
     Raises ConfigError where torch has no such optimizer.
     """
     saved = import_module("npnet.optim").torch_state_dict(optimizer, params, state)
-    name = type(getattr(optimizer, "optimizer", optimizer)).__name__
-    kind: Any = getattr(torch.optim, name, None)
+    one = getattr(optimizer, "optimizer", optimizer)  # of Groups
+    kind: Any = getattr(torch.optim, type(one).__name__, None)
     if kind is None:
-        raise ConfigError(f"torch.optim has no {name}.")
+        raise ConfigError(f"torch.optim has no {type(one).__name__}.")
     tensors = {n: torch.nn.Parameter(torch.from_numpy(np.array(p))) for n, p in params.items()}
-    grouped = getattr(optimizer, "groups", ({"params": tuple(params)},))
-    order = [{"params": [tensors[n] for n in group["params"]]} for group in grouped]
-    built: Any = kind(order)
+    groups = getattr(optimizer, "groups", ())
+    config = {f.name: getattr(one, f.name) for f in fields(one)}
+    built: Any = kind(param_groups(tensors, groups), **config)
     # what torch has beside the hyper-parameters stays as torch sets it
-    groups = [
-        {**now, **then}
-        for now, then in zip(built.state_dict()["param_groups"], saved["param_groups"], strict=True)
-    ]
-    built.load_state_dict({"state": tensors_of(saved["state"]), "param_groups": groups})
+    now = built.state_dict()["param_groups"]
+    both = [{**a, **b} for a, b in zip(now, saved["param_groups"], strict=True)]
+    built.load_state_dict({"state": tensors_of(saved["state"]), "param_groups": both})
     return built, tensors
 
 

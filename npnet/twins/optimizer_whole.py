@@ -162,7 +162,9 @@ if hasattr(torch.optim, "Muon"):  # newer than torch 2.8
         Claim(
             "Two iterations find the minimum of a parabola, and lr scales the second too.",
             lambda ask: same(
-                ask.minimised([1.0], lambda x: ((2 * x * x).sum(), 4 * x), lr=0.5, max_iter=2),
+                ask.minimised(
+                    [1.0], lambda x: ((2 * x * x).sum(), 4 * x), lr=0.5, max_iter=2, max_eval=9
+                ),
                 [0.25],
             ),
         ),

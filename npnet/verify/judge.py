@@ -140,7 +140,7 @@ def informative(expected: Expected, s: int, allowed: Any, precision: Precision) 
     limit = np.broadcast_to(allowed, want.shape)
     with np.errstate(all="ignore"):
         relative = np.where(limit == 0, 0.0, limit / want)
-    return bool(np.median(relative) < max(1e-2, 128 * precision.u))
+        return bool(np.median(relative) < max(1e-2, 128 * precision.u))
 
 
 def overflows(largest: float | None, precision: Precision) -> bool:

@@ -22,7 +22,7 @@ def objective(params: Vectors, a: Vectors, c: Vectors, valley: bool) -> tuple[An
         slope = a[name] * away
         loss = loss + (slope * away).sum() / 2
         if valley and x.ndim:
-            flat, slopes = x.reshape(-1), slope.reshape(-1)
+            flat, slopes = x.reshape(-1), 1 * slope.reshape(-1)
             e = flat[1:] - flat[:-1] * flat[:-1]
             loss = loss + (e * e).sum()
             slopes[1:] += 2 * e

@@ -1,6 +1,7 @@
 from tests.mutants import Mutant
 
 _FIRST, _SECOND = "params after step 1", "params after step 2"
+_GRAD = ("grad 1 p0", "grad 1 p1", "grad 1 p2")  # by the groups that decay
 _EARLY = (_FIRST, "state square_avg after step 1")  # a decay may be too small to show in a step
 _V = 'v = self.rho * kept["square_avg"] + (1 - self.rho) * g * g'
 _DELTA = "delta = np.sqrt(a + self.eps) / np.sqrt(v + self.eps) * g"
@@ -19,7 +20,7 @@ _ADADELTA = [
     (
         "adds the decay to the gradient in place",
         {_DECAY: "g += self.weight_decay * p"},
-        "grad 1 p0",
+        _GRAD,
     ),
     (
         "adds eps outside of the roots",

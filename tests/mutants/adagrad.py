@@ -1,6 +1,7 @@
 from tests.mutants import Mutant
 
 _FIRST, _SECOND = "params after step 1", "params after step 2"
+_GRAD = ("grad 1 p0", "grad 1 p1", "grad 1 p2")  # by the groups that decay
 _EARLY = (_FIRST, "state sum after step 1")  # a decay may be too small to show in a step
 _RATE = "rate = self.lr / (1 + (t - 1) * self.lr_decay)"
 _SUM = 's = kept["sum"] + g * g'
@@ -18,7 +19,7 @@ _ADAGRAD = [
     (
         "adds the decay to the gradient in place",
         {_DECAY: "g += self.weight_decay * p"},
-        "grad 1 p0",
+        _GRAD,
     ),
     (
         "decays the rate from the first step on",

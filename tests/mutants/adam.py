@@ -1,6 +1,7 @@
 from tests.mutants import Mutant
 
 _FIRST, _SECOND = "params after step 1", "params after step 2"
+_GRAD = ("grad 1 p0", "grad 1 p1", "grad 1 p2")  # by the groups that decay
 _M = 'm = b1 * kept["exp_avg"] + (1 - b1) * g'
 _V = 'v = b2 * kept["exp_avg_sq"] + (1 - b2) * g * g'
 _T = "t, step = counted(kept)"
@@ -80,7 +81,7 @@ _ADAM = [
     (
         "adds the decay to the gradient in place",
         {_COUPLED: "g += self.weight_decay * p"},
-        "grad 1 p0",
+        _GRAD,
     ),
 ]
 

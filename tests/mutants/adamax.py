@@ -1,6 +1,7 @@
 from tests.mutants import Mutant
 
 _FIRST, _SECOND = "params after step 1", "params after step 2"
+_GRAD = ("grad 1 p0", "grad 1 p1", "grad 1 p2")  # by the groups that decay
 _EARLY = (_FIRST, "state exp_avg after step 1")  # a decay may be too small to show in a step
 _U = 'u = np.maximum(b2 * kept["exp_inf"], np.abs(g) + self.eps)'
 _STEP = "p - self.lr / (1 - b1**t) * (m / u)"
@@ -17,7 +18,7 @@ _ADAMAX = [
     (
         "adds the decay to the gradient in place",
         {_DECAY: "g += self.weight_decay * p"},
-        "grad 1 p0",
+        _GRAD,
     ),
     ("forgets eps", {_U: 'u = np.maximum(b2 * kept["exp_inf"], np.abs(g))'}, _FIRST),
     (

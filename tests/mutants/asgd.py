@@ -1,6 +1,7 @@
 from tests.mutants import Mutant
 
 _FIRST, _SECOND = "params after step 1", "params after step 2"
+_GRAD = ("grad 1 p0", "grad 1 p1", "grad 1 p2")  # by the groups that decay
 _P = "p = (1 - self.lambd * eta) * p - eta * g"
 _AX = 'ax = p.copy() if mu == 1 else kept["ax"] + mu * (p - kept["ax"])'
 _ETA = "eta = self.lr / (1 + self.lambd * self.lr * t) ** self.alpha"
@@ -24,7 +25,7 @@ _ASGD = [
     (
         "adds the decay to the gradient in place",
         {_DECAY: "g += self.weight_decay * p"},
-        "grad 1 p0",
+        _GRAD,
     ),
     ("decays after the step", {_P: "p = (1 - self.lambd * eta) * (p - eta * g)"}, _FIRST),
     ("forgets the rate in the decay", {_P: "p = (1 - self.lambd) * p - eta * g"}, _FIRST),

@@ -1,6 +1,7 @@
 from tests.mutants import Mutant
 
 _FIRST, _SECOND = "params after step 1", "params after step 2"
+_GRAD = ("grad 1 p0", "grad 1 p1", "grad 1 p2")  # by the groups that decay
 _EARLY = (_FIRST, "state exp_avg after step 1")  # a decay may be too small to show in a step
 _SIXTH = "params after step 6"
 _LENGTH = "length = longest - 2 * t * b2**t / (1 - b2**t)"
@@ -20,7 +21,7 @@ _RADAM = [
     (
         "adds the decay to the gradient in place",
         {_DECAY: "g += self.weight_decay * p"},
-        "grad 1 p0",
+        _GRAD,
     ),
     (
         "takes decoupled_weight_decay for granted",

@@ -1,6 +1,7 @@
 from tests.mutants import Mutant
 
 _FIRST, _SECOND = "params after step 1", "params after step 2"
+_GRAD = ("grad 1 p0", "grad 1 p1", "grad 1 p2")  # by the groups that decay
 _DECAY = "g = g + self.weight_decay * p"
 _V = 'v = self.alpha * kept["square_avg"] + (1 - self.alpha) * g * g'
 _A = 'self.alpha * kept["grad_avg"] + (1 - self.alpha) * g\n'
@@ -62,7 +63,7 @@ _RMSPROP = [
     ),
     ("dampens the momentum", {_B: _B.replace("+ g /", "+ (1 - self.momentum) * g /")}, _FIRST),
     ("takes g for its quotient in the buffer", {_B: _B.replace(" / denominator", "")}, _FIRST),
-    ("ignores momentum", {"if not self.momentum:": "if True:"}, _SECOND),
+    ("ignores momentum", {"if not self.momentum:": "if True:"}, (_SECOND, "forward")),
     (
         "puts the rate into the buffer",
         {_B: _B.replace("+ g", "+ self.lr * g"), _STEP: "return p - b, now"},
@@ -79,7 +80,7 @@ _RMSPROP = [
     (
         "adds the decay to the gradient in place",
         {_DECAY: "g += self.weight_decay * p"},
-        "grad 1 p0",
+        _GRAD,
     ),
 ]
 

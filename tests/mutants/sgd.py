@@ -1,6 +1,7 @@
 from tests.mutants import Mutant
 
 _FIRST, _SECOND = "params after step 1", "params after step 2"
+_GRAD = ("grad 1 p0", "grad 1 p1", "grad 1 p2")  # by the groups that decay
 _DECAY = "g = g + self.weight_decay * p"
 _PLAIN = "return p - self.lr * g, {}"
 _STEP = "return p - self.lr * direction, "
@@ -93,7 +94,7 @@ _SGD = [
     (
         "adds the decay to the gradient in place",
         {_DECAY: "g += self.weight_decay * p"},
-        "grad 1 p0",
+        _GRAD,
     ),
 ]
 
