@@ -96,3 +96,7 @@ class DtypeError(NpnetError, TypeError):
 
 class IndexRangeError(NpnetError, IndexError):
     """An index points outside of what it indexes."""
+
+
+class DomainError(NpnetError, ValueError):
+    """A value lies where the function is not defined: a negative variance."""

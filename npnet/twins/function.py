@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -77,7 +78,11 @@ def torch_function(
             xs = map_leaves(crossing.inputs, "", lambda _, x: _leaf(x, device))
             kwargs = {name: _tensor(x, device) for name, x in case.kwargs.items()}
             prepared = prepare(crossing, case)
-            ys = tuple(_flat(prepared.call(xs, kwargs)))
+            try:
+                ys = tuple(_flat(prepared.call(xs, kwargs)))
+            except RuntimeError as error:
+                xs = _without_refused(error, f, xs)
+                ys = tuple(_flat(prepared.call(xs, kwargs)))
         y = crossing.returned(tuple(_array(t) for t in ys) if len(ys) > 1 else _array(ys[0]))
 
         def vjp(dy: Any) -> Grads:
@@ -316,6 +321,20 @@ def _leaf(x: Any, device: str) -> Any:
     """A fresh tensor that gets a gradient if it can have one."""
     t = _tensor(x, device)
     return t.requires_grad_() if isinstance(t, Tensor) and t.is_floating_point() else t
+
+
+def _without_refused(error: RuntimeError, f: Any, xs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs, less the gradient of one for which torch has none and says so (SoftMarginLoss).
+
+    Anything else that torch says is raised again.
+    """
+    refused = re.search(r"not differentiable with respect to argument '(\w+)'", str(error))
+    names = list(inspect.signature(getattr(f, "forward", f)).parameters)
+    names = names[1:] if names[:1] == ["self"] else names
+    if refused is None or refused[1] not in names:
+        raise error
+    at = names.index(refused[1])
+    return tuple(x.detach() if i == at else x for i, x in enumerate(xs))
 
 
 def _array(t: Tensor) -> Array:

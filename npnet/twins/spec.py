@@ -74,6 +74,8 @@ def spec(
     known_bad: Callable[[Config], str | None] = lambda config: None,
     reads_mask: bool = False,
     ignores: Collection[str] = (),
+    constants: Sequence[str] = (),
+    either: bool = False,
     claims: Sequence[Claim] = (),
     read: Read = MappingProxyType({}),
     told: Callable[[Config, Precision], Config] = lambda config, precision: config,
@@ -90,6 +92,9 @@ def spec(
     float64, is given for a precision (RMSNorm's eps depends on it). `restated` is the module in
     operations that the oracle knows, where torch writes into memory behind autograd's back: the
     bounds are its, the answers still those of `module`, with which it is compared every time.
+    `constants` names inputs of numbers, as "input 1", for which torch has no gradient and raises if
+    asked. With `either` a gradient exactly on a kink may be that of either side, for versions of
+    torch differ there.
     """
     modules = _Modules(module, ignores)
     bounded = modules if restated is None else _Modules(restated, ignores)
@@ -116,6 +121,8 @@ def spec(
             single=single,
             batched=batched(example.config),
             mutates=mutates(example.config),
+            constants=constants,
+            either=either,
         )
 
     def decorate(draw: Callable[[Pick], Drawn]) -> Spec:

@@ -22,11 +22,11 @@ _BATCHES = ((2,), (), (1,), (3,), (2, 3), (4,), (1, 2), (5,), (3, 2, 2), (2, 1),
 class Values:
     """An array to be filled with data once for every value set.
 
-    kind "real": any family. "positive": the same, made positive. "index": integers below `high`,
-    with repeats. "distinct": integers below `high`, without repeats along the last axis. "bool":
-    true or false. "sign": 1 or -1. "probability": non-negative, summing to 1 along axis `axis`.
-    "binary": 0 or 1, or in between. "unit": from 0 to 1, both included. `kinks` are values that
-    must turn up often.
+    kind "real": any family. "positive": the same, made positive. "nonnegative": their absolute
+    values. "index": integers below `high`, with repeats. "distinct": integers below `high`, without
+    repeats along the last axis. "bool": true or false. "sign": 1 or -1. "probability":
+    non-negative, summing to 1 along axis `axis`. "binary": 0 or 1, or in between. "unit": from 0 to
+    1, both included. `kinks` are values that must turn up often.
     """
 
     shape: tuple[int, ...]
@@ -241,6 +241,8 @@ def data(values: Values, rng: np.random.Generator, chosen: Sequence[str], dtype:
         out[s] = FAMILIES[family](rng, shape, RANGES[dtype], values.kinks)
     if values.kind == "positive":
         out = np.abs(out) + 0.0625
+    elif values.kind == "nonnegative":
+        out = np.abs(out)
     elif values.kind == "probability":
         out = np.abs(out) + np.finfo(dtype).tiny
         with np.errstate(over="ignore"):
@@ -252,7 +254,7 @@ def data(values: Values, rng: np.random.Generator, chosen: Sequence[str], dtype:
         out = np.where(out > 0, 1.0, -1.0)
     elif values.kind == "unit":
         out = np.abs(out)
-        out = np.where(out > 1, 1 / out, out)
+        out = np.minimum(out, 1 / np.maximum(out, 1))
     return out.astype(dtype)
 
 

@@ -92,6 +92,8 @@ def ask_module(
     single: bool,
     batched: bool,
     mutates: Sequence[str],
+    constants: Sequence[str] = (),
+    either: bool = False,
 ) -> Answer:
     """What `module` answers to every value set of the example, in this precision.
 
@@ -99,21 +101,23 @@ def ask_module(
     single: ask each set alone and track the largest intermediate
     batched: whether vmap knows the module
     mutates: parameters that a forward pass may change (Embedding's max_norm)
+    constants: inputs that torch has no gradient for, and says so with an error
+    either: whether a gradient on a kink may be that of either side
     """
-    ours = Setting(precision, watching=single)
+    ours = Setting(precision, watching=single, either=either)
     together = batched and not single and example.sets > 1
 
     def one_by_one(way: Way) -> Pass:
         sets = range(example.sets)
         asked = restated if way.bounded else module
-        return _stack([_pass(asked, example, way, mutates, precision, s) for s in sets])
+        return _stack([_pass(asked, example, way, mutates, constants, precision, s) for s in sets])
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecated arguments, which are asked too
         with using(ours), _in_parts(module):
             way = Way(bounded=True)
             if together:
-                bounded = _pass(restated, example, way, mutates, precision, None)
+                bounded = _pass(restated, example, way, mutates, constants, precision, None)
             else:
                 bounded = one_by_one(way)
         plain = one_by_one(Way(bounded=False))  # which checks the batching as well
@@ -139,6 +143,7 @@ def _pass(
     example: Example,
     way: Way,
     mutates: Sequence[str],
+    constants: Sequence[str],
     precision: Precision,
     s: int | None,
 ) -> Pass:
@@ -154,7 +159,7 @@ def _pass(
         for name, t in made.items()
         if (t.is_floating_point() and not name.startswith("state "))
         or name.removeprefix("state ") in owners.trainable
-    }
+    }.difference(constants)
     for name in differentiable:
         made[name].requires_grad_()
 

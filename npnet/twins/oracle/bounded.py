@@ -32,6 +32,8 @@ class Setting:
     precision: Precision = PRECISIONS["float64"]
     rng: np.random.Generator | None = None  # where random operations take their masks from
     watching: bool = False
+    poles: bool = False  # whether 1/0 or log 0 was met, exactly: then infinity is no overflow
+    either: bool = False  # whether an exact tie may go either way: versions of torch differ there
     largest: float = 0.0  # the largest |value| + error of all intermediates, while watching
     strict: bool = False  # whether a branch that is in doubt raises Undecided
     fallbacks: set[str] = field(default_factory=set)  # operations that had no rule of their own
@@ -73,6 +75,7 @@ class Bounded(torch.Tensor):
     root: "Bounded | None"  # of a view of an exact pair: whose error it takes if there ever is one
     terms: int = 0  # of a fresh sum: error >= terms · u · sum of the magnitudes summed
     scattered: bool = False  # whether it is one use of a tensor, to which that of others is added
+    extreme: bool = False  # the largest or smallest of several: equal to one of them for certain
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
@@ -245,9 +248,17 @@ def watch(size: Tensor) -> None:
     """Note the largest magnitude of an intermediate result."""
     if size.numel():
         largest = float(size.max())
-        if largest != largest:
-            largest = float(size.nan_to_num(nan=0.0, posinf=torch.inf).max())
+        if not largest < torch.inf:
+            most = 0.0 if _setting.poles else torch.inf
+            largest = float(size.nan_to_num(nan=0.0, posinf=most).max())
         _setting.largest = max(_setting.largest, abs(largest))
+
+
+def note_pole(value: Any, error: Tensor | None) -> None:
+    """Note, while watching, whether a divisor or the like is exactly 0."""
+    if _setting.watching and not _setting.poles and isinstance(value, torch.Tensor):
+        pole = value == 0 if error is None else (value == 0) & (error == 0)
+        _setting.poles = bool(pole.any())
 
 
 def close_to(z: Any, threshold: Any) -> Tensor | None:

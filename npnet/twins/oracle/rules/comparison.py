@@ -22,12 +22,22 @@ from npnet.twins.oracle.bounded import (
     setting,
     value_of,
 )
-from npnet.twins.oracle.rules.reduction import Dims, dims_of
+from npnet.twins.oracle.rules.reduction import Dims, count_of_nonzero, dims_of, powers_of_norm, sum_
 from npnet.twins.oracle.rules.view import where
 
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "eq": torch.eq, "ne": torch.ne, "lt": torch.lt, "le": torch.le, "gt": torch.gt, "ge": torch.ge,
 }  # fmt: skip
+
+
+ORDERS = (torch.lt, torch.le, torch.gt, torch.ge)
+
+
+def _contested(near: Tensor, shape: torch.Size) -> Tensor:
+    """Where several may be the extreme of those that it was taken of; a single one is for sure."""
+    sizes = (1,) * (near.dim() - len(shape)) + tuple(shape)
+    dims = [d for d, n in enumerate(sizes) if n < near.shape[d]]
+    return near.sum(dims, True) > 1 if dims else near & False
 
 
 def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -38,9 +48,16 @@ def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         vb, eb = parts(b)
         outcome = compare(va, vb)
         error = plus(ea, eb)
-        if error is None or a is b:
+        if setting().either and compare in ORDERS:
+            near = (va - vb).abs() <= setting().precision.k * plus(error, 0.0)
+        elif error is None or a is b:
             return outcome
-        near = ((va - vb).abs() <= setting().precision.k * error) & (error > 0)
+        else:
+            near = ((va - vb).abs() <= setting().precision.k * error) & (error > 0)
+        if compare is torch.eq:
+            for side in (a, b):
+                if type(side) is Bounded and side.extreme:
+                    near &= _contested(near, side.value.shape)
         return Bounded(outcome, near) if near.any() else outcome
 
     return apply
@@ -144,6 +161,12 @@ def clamp(a: Any, min: Any = None, max: Any = None) -> Bounded:
     return _clamped(a, min, max)
 
 
+@rule("clamp_min.Tensor")
+def clamp_min_tensor(a: Any, low: Any) -> Bounded:
+    """Not below a tensor."""
+    return maximum(a, low)
+
+
 @rule("clamp_min")
 def clamp_min(a: Any, low: Any) -> Bounded:
     """Not below a number."""
@@ -192,9 +215,7 @@ def maximum_out(a: Any, b: Any, *, out: Any) -> Any:
     return out
 
 
-def _extreme_of(
-    choose: Callable[..., Tensor], a: Any, dim: Dims, keepdim: bool
-) -> tuple[Tensor, Tensor | None]:
+def _extreme_of(choose: Callable[..., Tensor], a: Any, dim: Dims, keepdim: bool) -> Bounded:
     """An extreme over axes, and the largest error of what may be it."""
     value, error = parts(a)
     dim = dims_of(value, dim)
@@ -205,19 +226,43 @@ def _extreme_of(
         reach = torch.where(value == extreme, error, 0.0).amax(dim, True)
         near = (value - extreme).abs() <= (error + reach) * k
         error = torch.where(near, error, 0.0).amax(dim, keepdim)
-    return extreme if keepdim else choose(value, dim, False), error
+    result = Bounded(extreme if keepdim else choose(value, dim, False), error)
+    result.extreme = True
+    return result
 
 
 @rule("amax")
 def amax(a: Any, dim: Dims = (), keepdim: bool = False) -> Bounded:
     """The largest over axes."""
-    return Bounded(*_extreme_of(torch.amax, a, dim, keepdim))
+    return _extreme_of(torch.amax, a, dim, keepdim)
 
 
 @rule("amin")
 def amin(a: Any, dim: Dims = (), keepdim: bool = False) -> Bounded:
     """The smallest over axes."""
-    return Bounded(*_extreme_of(torch.amin, a, dim, keepdim))
+    return _extreme_of(torch.amin, a, dim, keepdim)
+
+
+@rule("linalg_vector_norm")
+def vector_norm(
+    a: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
+) -> Bounded:
+    """The p-norm: for 0 the number of a that are not 0, for ±inf the largest or smallest |a|."""
+    value, error = parts(a)
+    if abs(ord) == torch.inf:
+        extreme = amax if ord > 0 else amin
+        return extreme(Bounded(value.abs(), error), dim, keepdim)
+    if ord == 0:
+        return count_of_nonzero(a, dim, keepdim)
+    if ord == 1:
+        return sum_(Bounded(value.abs(), error), dim, keepdim)
+    return powers_of_norm(a, ord, dim, keepdim)
+
+
+@rule("norm.ScalarOpt_dim")
+def norm(a: Any, p: float | None, dim: Dims, keepdim: bool = False) -> Bounded:
+    """The p-norm."""
+    return vector_norm(a, 2.0 if p is None else p, dim, keepdim)
 
 
 @rule("max")

@@ -14,11 +14,13 @@ slices of a tensor).
 from math import floor, frexp, isfinite
 from typing import Any
 
+import numpy as np
 import torch
 
 from npnet.twins.oracle.bounded import (
     Bounded,
     finished,
+    note_pole,
     overwrite,
     parts,
     plus,
@@ -26,6 +28,9 @@ from npnet.twins.oracle.bounded import (
     rule,
     setting,
 )
+
+# Constants that torch has in float32 whatever the dtype, and what they stand for: both are right.
+SINGLES = {float(np.float32(1e-12)): 1e-12}
 
 
 def is_power_of_two(factor: Any) -> bool:
@@ -38,6 +43,8 @@ def constant_error(number: Any) -> Any:
     if not isinstance(number, float) or not isfinite(number):
         return None
     u = setting().precision.u
+    if number in SINGLES:
+        return u * abs(number) + abs(number - SINGLES[number])
     digits = frexp(number)[0] / max(u, 2.0**-24)
     return None if digits == floor(digits) else u * abs(number)
 
@@ -156,6 +163,7 @@ def div(a: Any, b: Any) -> Bounded:
     if is_power_of_two(vb):
         factor = 1.0 / abs(vb)
         return rounded(value, None if ea is None else ea * factor, 0.0, underflow=factor < 1)
+    note_pole(vb, eb)
     error = None
     if eb is not None:
         error = value.abs() * eb
@@ -239,8 +247,21 @@ def pow_(a: Any, exponent: float) -> Bounded:
     if error is not None:
         # the slope is largest where |a| is largest (exponent >= 1) or smallest
         size = value.abs() + error if exponent >= 1 else (value.abs() - error).clamp_min_(0.0)
-        error = size.pow_(exponent - 1).mul_(abs(exponent)).mul_(error)
+        slope = size.pow_(exponent - 1).mul_(abs(exponent))
+        error = slope.mul_(error).masked_fill_(error == 0, 0.0)
+    if exponent < 0:
+        note_pole(value, parts(a)[1])
+    inexact = constant_error(exponent)
+    if inexact is not None:  # such as 1/3: aᵖ changes by log(a)·aᵖ per unit of p
+        error = plus(error, torch.xlogy(power, value.abs()).abs_().mul_(inexact))
     return rounded(power, error, max(4.0, abs(exponent)))
+
+
+@rule("pow_.Scalar")
+def pow_in_place(a: Any, exponent: float) -> Any:
+    """a to a constant power, in place; not pow.Scalar, which is a constant to the power a."""
+    overwrite(a, *parts(pow_(a, exponent)))
+    return a
 
 
 @rule("pow.Scalar")

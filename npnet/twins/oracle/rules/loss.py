@@ -3,6 +3,7 @@
     mse      (x - t)²,  2·(x - t)·dy
     bce      (1 - t)·x + (1 + (w - 1)·t)·softplus(-x)
     nll      -w[t]·x[t], divided by the sum of the weights used
+    huber    d²/2 up to |d| = δ, then δ·(|d| - δ/2); smooth_l1 is that divided by δ
 
 The binary cross entropy is often computed as max(x, 0) - x·t + log(1 + exp(-|x|)): its bound
 allows for the cancellation there, and for log(1 + ·) in the place of log1p.
@@ -13,9 +14,11 @@ from typing import Any
 import torch
 
 from npnet.twins.oracle.bounded import Bounded, Tensor, finished, parts, rounded, rule, setting
-from npnet.twins.oracle.rules.elementwise import add, div, mul, neg, sub
+from npnet.twins.oracle.rules.comparison import clamp
+from npnet.twins.oracle.rules.elementwise import abs_, add, div, mul, neg, sub
 from npnet.twins.oracle.rules.reduction import mean, sum_
 from npnet.twins.oracle.rules.transcendental import LIBRARY
+from npnet.twins.oracle.rules.view import where
 
 NONE, MEAN = 0, 1
 
@@ -36,6 +39,39 @@ def mse_loss(x: Any, target: Any, reduction: int = MEAN) -> Any:
 def mse_loss_backward(dy: Any, x: Any, target: Any, reduction: int) -> Bounded:
     """2·(x - t)·dy, divided by the number of elements for a mean."""
     dx = mul(dy, mul(sub(x, target), 2.0))
+    return div(dx, float(dx.numel())) if reduction == MEAN and dx.numel() else dx
+
+
+def _huber(d: Any, delta: float) -> Bounded:
+    """d²/2 where |d| < delta, else delta·(|d| - delta/2): both branches meet in value and slope."""
+    square = mul(mul(d, d), 0.5)
+    line = mul(sub(abs_(d), 0.5 * delta), delta)
+    return where(parts(d)[0].abs() < delta, square, line)
+
+
+@rule("huber_loss")
+def huber_loss(x: Any, target: Any, reduction: int = MEAN, delta: float = 1.0) -> Any:
+    """Quadratic near 0, linear far from it."""
+    return reduced(_huber(sub(x, target), delta), reduction)
+
+
+@rule("huber_loss_backward")
+def huber_loss_backward(dy: Any, x: Any, target: Any, reduction: int, delta: float) -> Bounded:
+    """x - t, clamped to ±delta, times dy."""
+    dx = mul(dy, clamp(sub(x, target), -delta, delta))
+    return div(dx, float(dx.numel())) if reduction == MEAN and dx.numel() else dx
+
+
+@rule("smooth_l1_loss")
+def smooth_l1_loss(x: Any, target: Any, reduction: int = MEAN, beta: float = 1.0) -> Any:
+    """The Huber loss divided by beta."""
+    return reduced(div(_huber(sub(x, target), beta), beta), reduction)
+
+
+@rule("smooth_l1_loss_backward")
+def smooth_l1_loss_backward(dy: Any, x: Any, target: Any, reduction: int, beta: float) -> Bounded:
+    """x - t, clamped to ±beta, times dy/beta."""
+    dx = mul(dy, div(clamp(sub(x, target), -beta, beta), beta))
     return div(dx, float(dx.numel())) if reduction == MEAN and dx.numel() else dx
 
 

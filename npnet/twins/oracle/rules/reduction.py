@@ -13,6 +13,7 @@ import torch
 from npnet.twins.oracle.bounded import (
     Bounded,
     Tensor,
+    close_to,
     finished,
     magnitude,
     parts,
@@ -20,7 +21,7 @@ from npnet.twins.oracle.bounded import (
     setting,
     watch,
 )
-from npnet.twins.oracle.rules.elementwise import div, mul, sqrt, sub
+from npnet.twins.oracle.rules.elementwise import div, mul, pow_, sqrt, sub
 
 Dims = Sequence[int] | int | None
 
@@ -134,19 +135,26 @@ def cumsum(a: Any, dim: int, *, dtype: Any = None) -> Bounded:
     return finished(value.cumsum(dim), size.cumsum(dim))
 
 
-@rule("linalg_vector_norm")
-def vector_norm(
-    a: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
-) -> Bounded:
-    """The p-norm for p in 1, 2 and inf."""
+def powers_of_norm(a: Any, ord: float, dim: Dims, keepdim: bool) -> Bounded:
+    """(sum |a|^p)^(1/p), which is exactly 0 where all a are and p is positive."""
     value, error = parts(a)
     if ord == 2:
-        return sqrt(sum_(mul(a, a), dim, keepdim))
-    size = Bounded(value.abs(), error)
-    if ord == 1:
-        return sum_(size, dim, keepdim)
-    if ord == torch.inf:
-        dim = dims_of(value, dim)
-        largest = None if error is None else error.amax(dim, keepdim)
-        return Bounded(value.abs().amax(dim, keepdim), largest)
-    raise NotImplementedError(f"the oracle has no rule for the norm of order {ord}")
+        norm = sqrt(sum_(mul(a, a), dim, keepdim))
+    else:
+        size = Bounded(value.abs(), error)
+        norm = pow_(sum_(pow_(size, ord), dim, keepdim), 1.0 / ord)
+    if norm.error is None or ord < 0:
+        return norm
+    inexact = magnitude(value, error) != 0
+    return Bounded(norm.value, norm.error * inexact.sum(dims_of(value, dim), keepdim).clamp_max(1))
+
+
+def count_of_nonzero(a: Any, dim: Dims, keepdim: bool) -> Bounded:
+    """How many a are not 0; in doubt are those that lie within K errors of it."""
+    value, _ = parts(a)
+    dim = dims_of(value, dim)
+    doubtful = close_to(a, 0.0)
+    count = (value != 0).to(torch.float64).sum(dim, keepdim)
+    return Bounded(
+        count, None if doubtful is None else doubtful.to(torch.float64).sum(dim, keepdim)
+    )

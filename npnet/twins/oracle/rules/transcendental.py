@@ -14,7 +14,16 @@ from typing import Any
 
 import torch
 
-from npnet.twins.oracle.bounded import Bounded, Tensor, parts, plus, rounded, rule, setting
+from npnet.twins.oracle.bounded import (
+    Bounded,
+    Tensor,
+    note_pole,
+    parts,
+    plus,
+    rounded,
+    rule,
+    setting,
+)
 
 LIBRARY = 4.0
 
@@ -50,9 +59,20 @@ def expm1(a: Any) -> Bounded:
 
 
 def _logarithm(result: Tensor, argument: Tensor, error: Tensor | None) -> Bounded:
+    """A logarithm with its error; exactly -inf at an exact 0."""
+    pole = at_pole(argument, error)
     if error is not None:
-        error = error / (argument - error).clamp_min_(0.0)
-    return rounded(result, error, LIBRARY, underflow=False)
+        error = (error / (argument - error).clamp_min_(0.0)).masked_fill_(pole, 0.0)
+    found = rounded(result.masked_fill(pole, 0.0), error, LIBRARY, underflow=False)
+    found.value.masked_fill_(pole, -torch.inf)
+    return found
+
+
+def at_pole(argument: Tensor, error: Tensor | None) -> Tensor:
+    """Where an argument is exactly 0, which is noted."""
+    pole = argument == 0 if error is None else (argument == 0) & (error == 0)
+    note_pole(argument, error)
+    return pole
 
 
 @rule("log")

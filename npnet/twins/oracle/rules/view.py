@@ -78,6 +78,8 @@ def view(move: Move) -> Move:
             result = Bounded(move(x.value, *args, **kwargs), move(error, *args, **kwargs))
         if x.terms:
             result.terms = x.terms
+        if x.extreme:
+            result.extreme = True
         return result
 
     return apply
