@@ -14,10 +14,10 @@ import torch
 
 from npnet.twins.oracle.bounded import Bounded, Tensor, error_of, parts, plus, setting, using
 from npnet.twins.oracle.rules.bilinear import mm
-from npnet.twins.oracle.rules.comparison import clamp, comparison, maximum
+from npnet.twins.oracle.rules.comparison import clamp, comparison, maximum, vector_norm
 from npnet.twins.oracle.rules.elementwise import add, div, mul, sqrt, sub
 from npnet.twins.oracle.rules.optimizer import blend
-from npnet.twins.oracle.rules.reduction import mean, sum_, vector_norm
+from npnet.twins.oracle.rules.reduction import mean, sum_
 from npnet.twins.oracle.rules.view import where
 from npnet.verify.precision import PRECISIONS
 
