@@ -4,12 +4,14 @@ BIN := .venv/bin
 READY := .venv/.ready
 ONE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 N ?= 100000
-EXAMPLES ?= 200
+EXAMPLES ?= 100
 
-.PHONY: verify test lint types mutants soak bench clean
+JOBS ?= 2
+
+.PHONY: verify test lint types mutants soak bench speed clean
 
 verify: $(READY)  ## hold all of npnet's own layers against torch
-	$(ONE) $(BIN)/npnet verify --examples $(EXAMPLES)
+	$(ONE) $(BIN)/npnet verify --examples $(EXAMPLES) -j $(JOBS)
 
 test: $(READY)  ## the tests
 	$(ONE) $(BIN)/python -m pytest -n 2
@@ -29,6 +31,9 @@ soak: $(READY)  ## correct implementations only: no false alarm in N examples
 
 bench: $(READY)  ## examples per second beside gradcheck, and start-up times
 	$(ONE) $(BIN)/python -m tests.studies.bench
+
+speed: $(READY)  ## npnet's layers and optimizers beside torch's, one thread against one thread
+	$(ONE) $(BIN)/python -m tests.studies.speed
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
