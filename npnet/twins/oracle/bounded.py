@@ -118,7 +118,7 @@ class Bounded(torch.Tensor):
         else:
             old.copy_(error)
 
-    def add_(self, other: Any, *, alpha: Any = 1) -> "Bounded":  # type: ignore[override]
+    def add_(self, other: Any, *, alpha: Any = 1) -> "Bounded":
         """In place; torch would read the number off a bounded alpha, and lose its error."""
         if isinstance(alpha, Bounded):
             other, alpha = other * alpha, 1
