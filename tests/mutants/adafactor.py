@@ -24,8 +24,8 @@ _ADAFACTOR = [
     ),
     ("forgets the mean of the rows", {_V: "v = r * c"}, _FIRST),
     (
-        "divides by the mean over columns",
-        {_MEAN: "c.mean(-1, keepdims=True)[..., :1, :]"},
+        "divides by the sum over rows",
+        {_MEAN: "r.sum(-2, keepdims=True)"},
         (_FIRST, _SECOND),
     ),
     (

@@ -11,13 +11,17 @@ _MUON = [
     (
         "adds gradients up, as SGD",
         {_B: 'b = self.momentum * kept["momentum_buffer"] + g'},
-        "state momentum_buffer after step 1",
+        (_FIRST, "state momentum_buffer after step 1"),
     ),
-    ("ignores nesterov", {_X: "x = b"}, (_SECOND, "params after step 3", "params after step 4")),
+    (
+        "ignores nesterov",
+        {_X: "x = b"},
+        (_FIRST, _SECOND, "params after step 3", "params after step 4"),
+    ),
     (
         "takes nesterov for granted",
         {_X: _X.replace(" if self.nesterov else b", "")},
-        (_SECOND, "params after step 3", "params after step 4"),
+        (_FIRST, _SECOND, "params after step 3", "params after step 4"),
     ),
     ("does not orthogonalize", {"direction = self._orthogonalized(x)": "direction = x"}, _FIRST),
     ("forgets the norm", {"/ np.maximum(norm,": "/ np.maximum(0 * norm + 1,"}, _FIRST),
