@@ -101,12 +101,9 @@ class Hardsigmoid:
     def __call__(self, state: State, x: Array) -> Forward:
         """y, and the gradient of x."""
         require_floats(self, x, state)
+        y = in_blocks(lambda x: np.clip(x + 3, 0, 6) / 6, x)
         inside = np.abs(x) < 3
-
-        def vjp(dy: Array) -> Grads:
-            return Grads((dy * inside / 6,))
-
-        return Forward(np.clip(x + 3, 0, 6) / 6, vjp)
+        return Forward(y, lambda dy: Grads((dy * inside / 6,)))
 
 
 @dataclass(frozen=True)
@@ -161,12 +158,8 @@ class Hardshrink:
     def __call__(self, state: State, x: Array) -> Forward:
         """y, and the gradient of x."""
         require_floats(self, x, state)
-        blocked = np.abs(x) <= self.lambd  # false for nan
-
-        def vjp(dy: Array) -> Grads:
-            return Grads((dy * ~blocked,))
-
-        return Forward(x * ~blocked, vjp)
+        large = ~(np.abs(x) <= self.lambd)  # true for nan
+        return Forward(x * large, lambda dy: Grads((dy * large,)))
 
 
 @dataclass(frozen=True)
@@ -194,9 +187,6 @@ class Softshrink:
     def __call__(self, state: State, x: Array) -> Forward:
         """y, and the gradient of x."""
         require_floats(self, x, state)
-        blocked = np.abs(x) <= self.lambd  # false for nan
-
-        def vjp(dy: Array) -> Grads:
-            return Grads((dy * ~blocked,))
-
-        return Forward(x - np.clip(x, -self.lambd, self.lambd), vjp)
+        y = x - np.clip(x, -self.lambd, self.lambd)
+        far = ~(np.abs(x) <= self.lambd)  # true for nan
+        return Forward(y, lambda dy: Grads((dy * far,)))

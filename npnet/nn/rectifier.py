@@ -307,10 +307,7 @@ class Threshold:
     def __call__(self, state: State, x: Array) -> Forward:
         """y, and the gradient of x."""
         require_floats(self, x, state)
-        blocked = x <= self.threshold  # false for nan
-
-        def vjp(dy: Array) -> Grads:
-            return Grads((dy * ~blocked,))
-
-        kept = np.clip(x, self.threshold, np.inf) * ~blocked  # never -inf times 0
-        return Forward(kept + x.dtype.type(self.value) * blocked, vjp)
+        below = x <= self.threshold  # false for nan
+        kept = np.clip(x, self.threshold, np.inf) * ~below  # never -inf times 0
+        y = kept + x.dtype.type(self.value) * below
+        return Forward(y, lambda dy: Grads((dy * ~below,)))
