@@ -6,7 +6,7 @@ import numpy as np
 
 from npnet.contract import Array
 
-_BLOCK = 2**14
+_BLOCK = 2**15
 
 
 def in_blocks(f: Callable[..., Array], *xs: Array) -> Array:

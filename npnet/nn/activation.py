@@ -130,7 +130,7 @@ def _tanh_density(x: Array, cdf: Array) -> Array:
 def _normal_density(x: Array, cdf: Array) -> Array:
     """x Φ'(x) = x e^(-x²/2) / √(2π)."""
     z = np.clip(x, -_FAR, _FAR)
-    density: Array = z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    density: Array = z * np.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))
     return density
 
 
@@ -154,8 +154,10 @@ def _polynomial(s: Array, *coefficients: float) -> Array:
     highest, *rest, last = coefficients
     p = s * highest
     for c in rest:
-        p = (p + c) * s
-    return p + last
+        p += c
+        p *= s
+    p += last
+    return p
 
 
 @dataclass(frozen=True)

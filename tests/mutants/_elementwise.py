@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 DX = "gradient of input 0"
-Cases = list[tuple[str, dict[str, str], str]]
+Cases = list[tuple[str, dict[str, str], str | tuple[str, ...]]]
 """What is wrong, the edits that make it so, and the quantity to be blamed."""
 
 

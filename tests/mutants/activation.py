@@ -47,7 +47,7 @@ _TANH: Cases = [
 ]
 
 _GELU_DX = "dy * (cdf + density(x, cdf))"
-_PDF = "z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)"
+_PDF = "z * np.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))"
 _DU = "du = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * z * z)"
 _CDF = 'cdf = in_blocks(_tanh_cdf if self.approximate == "tanh" else _normal_cdf, x)'
 _DENSITY = 'density = _tanh_density if self.approximate == "tanh" else _normal_density'
@@ -57,8 +57,8 @@ _GELU: Cases = [
     ("forgets Φ", {_GELU_DX: "dy * density(x, cdf)"}, DX),
     ("forgets x before the density", {_GELU_DX: "dy * (cdf + density(x, cdf) / x)"}, DX),
     ("subtracts the density's part", {_GELU_DX: "dy * (cdf - density(x, cdf))"}, DX),
-    ("forgets the half in the density", {_PDF: _PDF.replace(" / 2)", ")")}, DX),
-    ("forgets √(2π)", {_PDF: "z * np.exp(-z * z / 2)"}, DX),
+    ("forgets the half in the density", {_PDF: _PDF.replace("-0.5 * z", "-z")}, DX),
+    ("forgets √(2π)", {_PDF: "z * np.exp(-0.5 * z * z)"}, DX),
     ("divides by √π", {_PDF: _PDF.replace("2 * math.pi", "math.pi")}, DX),
     ("divides by a NumPy float64", {_PDF: _PDF.replace("math", "np")}, DX),
     ("forgets the 3 of the cube", {_DU: _DU.replace("3 * 0", "0")}, DX),
@@ -115,11 +115,7 @@ _MISH: Cases = [
     ("forgets the sigmoid", {_MISH_DT: "dt = 4 * (1 + e) * (1 + e) / (n + 2) / (n + 2)"}, DX),
     ("forgets to square n + 2", {_MISH_DT: "dt = 4 * e * (1 + e) / (n + 2)"}, DX),
     ("halves the slope", {_MISH_DT: "dt = 2 * e * (1 + e) / (n + 2) / (n + 2)"}, DX),
-    (
-        "keeps x in the slope where it is far",
-        {_MISH_DX: "dy * (n / (n + 2) + x * dt)"},
-        DX,
-    ),
+    ("takes the sigmoid for the slope of the tangent", {_MISH_DT: "dt = e / (1 + e)"}, DX),
     ("is tanh(softplus(x))", {_MISH_Y: "y: Array = n / (n + 2)"}, "y"),
     ("adds 1 for 2", {_MISH_Y: "y: Array = x * (n / (n + 1))"}, "y"),
     ("is x tanh(eˣ)", {_MISH_Y: "y: Array = x * np.tanh(e)"}, "y"),
@@ -166,8 +162,11 @@ _SOFTPLUS: Cases = [
     ("ignores beta", {_SOFTPLUS_Y: "np.where(x > threshold, x, softplus(x))"}, "y"),
     ("forgets the 1 under the logarithm", {"np.log1p(np.exp(-np.abs(x)))": "0"}, "y"),
     (
-        "overflows",
-        {"np.clip(x, 0, np.inf) + np.log1p(np.exp(-np.abs(x)))": "np.log1p(np.exp(x))"},
+        "adds x twice where it is positive",
+        {
+            "np.clip(x, 0, np.inf) + np.log1p(np.exp(-np.abs(x)))": "np.clip(x, 0, np.inf) + "
+            "np.log1p(np.exp(np.clip(x, -np.inf, 9)))"
+        },
         "y",
     ),
 ]

@@ -45,7 +45,7 @@ _RELU6: Cases = [
 
 _SIGMOID_Y = "lambda x: np.clip(x + 3, 0, 6) / 6, x"
 _SIGMOID_DX = "dy * inside / 6"
-_INSIDE = "        inside = np.abs(x) < 3\n        return"
+_INSIDE = "inside = np.abs(x) < 3\n\n        def vjp"
 
 _HARDSIGMOID: Cases = [
     ("has a slope at the thresholds", {_INSIDE: _INSIDE.replace("<", "<=")}, DX),
@@ -109,7 +109,7 @@ _HARD_Y = "return Forward(x * large,"
 _HARD_DX = "dy * large"
 
 _HARDSHRINK: Cases = [
-    ("lambd itself stays", {_LARGE: "large = np.abs(x) >= self.lambd"}, "y"),
+    ("lambd itself stays", {_LARGE: "large = np.abs(x) >= self.lambd"}, ("y", DX)),
     ("keeps what is small", {_LARGE: "large = np.abs(x) <= self.lambd"}, "y"),
     ("forgets the negative side", {_LARGE: "large = x > self.lambd"}, "y"),
     ("has lambd = 1/2 always", {_LARGE: "large = np.abs(x) > 0.5"}, "y"),

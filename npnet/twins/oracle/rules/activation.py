@@ -163,7 +163,7 @@ def silu_backward(dy: Any, x: Any) -> Bounded:
 
 def _until_saturated(x: Any) -> Bounded:
     """x, but not so large that tanh(softplus(x)) is nearer to 1 than any other number is."""
-    return clamp_max(x, 8.0 - log(setting().precision.u))
+    return clamp_max(x, 4.0 - log(setting().precision.u) / 2.0)
 
 
 @rule("mish")
