@@ -44,7 +44,7 @@ def ReLU(pick: Pick) -> Drawn:
     ),
 )
 def LeakyReLU(pick: Pick) -> Drawn:
-    slope = pick.option("negative_slope", 0.125, 0.5, 0.0, 2.0, -0.25, 1.0)
+    slope = pick.option("negative_slope", 0.125, 0.75, 0.0, 2.0, -0.25, 1.0)
     return {"negative_slope": slope, "inplace": False}, (anything(pick),)
 
 
