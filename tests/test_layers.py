@@ -145,6 +145,7 @@ def test_init_draws_what_the_twin_has(name):
         ("GRUCell", {"input_size": 20, "hidden_size": 24}),
         ("BatchNorm2d", {"num_features": 4}),
         ("LayerNorm", {"normalized_shape": (3, 4)}),
+        ("PReLU", {"num_parameters": 3, "init": 0.5}),
     ],
 )
 def test_init_has_the_distribution_of_reset_parameters(name, config):

@@ -2,10 +2,15 @@
 
 from npnet.nn import init as init
 from npnet.nn.activation import GELU as GELU
-from npnet.nn.activation import ReLU as ReLU
+from npnet.nn.activation import LogSigmoid as LogSigmoid
+from npnet.nn.activation import Mish as Mish
 from npnet.nn.activation import Sigmoid as Sigmoid
+from npnet.nn.activation import SiLU as SiLU
+from npnet.nn.activation import Softplus as Softplus
+from npnet.nn.activation import Softsign as Softsign
 from npnet.nn.activation import Tanh as Tanh
 from npnet.nn.attention import MultiheadAttention as MultiheadAttention
+from npnet.nn.activation import Tanhshrink as Tanhshrink
 from npnet.nn.batchnorm import BatchNorm1d as BatchNorm1d
 from npnet.nn.batchnorm import BatchNorm2d as BatchNorm2d
 from npnet.nn.batchnorm import BatchNorm3d as BatchNorm3d
@@ -37,6 +42,13 @@ from npnet.nn.gru import GRUCell as GRUCell
 from npnet.nn.instancenorm import InstanceNorm1d as InstanceNorm1d
 from npnet.nn.instancenorm import InstanceNorm2d as InstanceNorm2d
 from npnet.nn.instancenorm import InstanceNorm3d as InstanceNorm3d
+from npnet.nn.gated import GLU as GLU
+from npnet.nn.hard import Hardshrink as Hardshrink
+from npnet.nn.hard import Hardsigmoid as Hardsigmoid
+from npnet.nn.hard import Hardswish as Hardswish
+from npnet.nn.hard import Hardtanh as Hardtanh
+from npnet.nn.hard import ReLU6 as ReLU6
+from npnet.nn.hard import Softshrink as Softshrink
 from npnet.nn.layernorm import LayerNorm as LayerNorm
 from npnet.nn.likelihood import GaussianNLLLoss as GaussianNLLLoss
 from npnet.nn.likelihood import PoissonNLLLoss as PoissonNLLLoss
@@ -77,6 +89,14 @@ from npnet.nn.regression import SmoothL1Loss as SmoothL1Loss
 from npnet.nn.rmsnorm import RMSNorm as RMSNorm
 from npnet.nn.rnn import RNN as RNN
 from npnet.nn.rnn import RNNCell as RNNCell
+from npnet.nn.rectifier import CELU as CELU
+from npnet.nn.rectifier import ELU as ELU
+from npnet.nn.rectifier import SELU as SELU
+from npnet.nn.rectifier import LeakyReLU as LeakyReLU
+from npnet.nn.rectifier import PReLU as PReLU
+from npnet.nn.rectifier import ReLU as ReLU
+from npnet.nn.rectifier import RReLU as RReLU
+from npnet.nn.rectifier import Threshold as Threshold
 from npnet.nn.sequential import Sequential as Sequential
 from npnet.nn.softmax import LogSoftmax as LogSoftmax
 from npnet.nn.softmax import Softmax as Softmax
@@ -91,3 +111,5 @@ from npnet.nn.triplet import TripletMarginWithDistanceLoss as TripletMarginWithD
 from npnet.nn.upsample import Upsample as Upsample
 from npnet.nn.upsample import UpsamplingBilinear2d as UpsamplingBilinear2d
 from npnet.nn.upsample import UpsamplingNearest2d as UpsamplingNearest2d
+from npnet.nn.softmax import Softmax2d as Softmax2d
+from npnet.nn.softmax import Softmin as Softmin

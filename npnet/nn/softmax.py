@@ -1,10 +1,10 @@
-"""Softmax and its logarithm."""
+"""Softmax, of x and of -x, and its logarithm."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from npnet.contract import Array, Forward, Grads, IndexRangeError, State
+from npnet.contract import Array, Forward, Grads, IndexRangeError, ShapeError, State
 from npnet.nn._guards import require_floats
 
 
@@ -31,16 +31,74 @@ class Softmax:
     def __call__(self, state: State, x: Array) -> Forward:
         """y, and the gradient of x."""
         require_floats(self, x, state)
-        axis = _axis(self, self.dim, x.ndim)
-        e = np.exp(_shifted(np.atleast_1d(x), axis))
-        y = e / e.sum(axis, keepdims=True)
+        return _softmax(x, _axis(self, self.dim, x.ndim))
+
+
+def _softmax(x: Array, axis: int) -> Forward:
+    """eˣ / Σ eˣ along an axis."""
+    e = np.exp(_shifted(np.atleast_1d(x), axis))
+    y = e / e.sum(axis, keepdims=True)
+
+    def vjp(dy: Array) -> Grads:
+        dy = dy.reshape(y.shape)
+        dx = y * (dy - (dy * y).sum(axis, keepdims=True))
+        return Grads((dx.reshape(x.shape),))
+
+    return Forward(y.reshape(x.shape), vjp)
+
+
+@dataclass(frozen=True)
+class Softmin:
+    """y = e⁻ˣ / Σ e⁻ˣ along the axis dim: the softmax of -x.
+
+    x, y: any shape    dx = -y (dy - Σ dy y)
+
+    dim=None, scalars and infinities: as in Softmax.
+
+    Raises DtypeError; IndexRangeError where x has no axis dim.
+    Twin: torch.nn.Softmin.
+    """
+
+    dim: int | None = None
+
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
+        """Nothing: there is no state."""
+        return {}
+
+    def __call__(self, state: State, x: Array) -> Forward:
+        """y, and the gradient of x."""
+        require_floats(self, x, state)
+        softmax = _softmax(-x, _axis(self, self.dim, x.ndim))
 
         def vjp(dy: Array) -> Grads:
-            dy = dy.reshape(y.shape)
-            dx = y * (dy - (dy * y).sum(axis, keepdims=True))
-            return Grads((dx.reshape(x.shape),))
+            (minus_dx,) = softmax.vjp(dy).inputs
+            return Grads((-minus_dx,))
 
-        return Forward(y.reshape(x.shape), vjp)
+        return Forward(softmax.y, vjp)
+
+
+@dataclass(frozen=True)
+class Softmax2d:
+    """y = eˣ / Σ eˣ over the channels of every pixel by itself.
+
+    x, y: (N, C, H, W) or (C, H, W)    dx = y (dy - Σ dy y)
+
+    Raises DtypeError, ShapeError.
+    Twin: torch.nn.Softmax2d.
+    """
+
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
+        """Nothing: there is no state."""
+        return {}
+
+    def __call__(self, state: State, x: Array) -> Forward:
+        """y, and the gradient of x."""
+        require_floats(self, x, state)
+        if x.ndim not in (3, 4):
+            raise ShapeError(
+                f"{self} needs x of shape (N, C, H, W) or (C, H, W), but got {x.shape}."
+            )
+        return _softmax(x, -3)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,4 @@
-"""Twins of the activations."""
-
-from math import nan
+"""Twins of the smooth activations."""
 
 from torch import nn
 
@@ -14,23 +12,6 @@ SHAPES = ((3,), (2, 3), (), (1,), (0,), (2, 3, 2), (4, 1), (33,), (2, 0), (129,)
 def anything(pick: Pick, *kinks: float) -> Values:
     """An input of any shape, often on the kinks."""
     return pick.values("x", pick.option("shape", *SHAPES), kinks=kinks or (0.0,))
-
-
-@spec(
-    nn.ReLU,
-    claims=(
-        Claim(
-            "The gradient at 0 is 0, at -0 too.",
-            lambda ask: same(ask([0.0, -0.0], dy=[3.0, 3.0]).dx, [0.0, 0.0]),
-        ),
-        Claim(
-            "A nan stays nan and lets the gradient pass.",
-            lambda ask: same(ask([nan], dy=[3.0]).dx, [3.0]) and same(ask([nan]).y, [nan]),
-        ),
-    ),
-)
-def ReLU(pick: Pick) -> Drawn:
-    return {"inplace": False}, (anything(pick),)
 
 
 @spec(nn.Sigmoid)
@@ -54,3 +35,106 @@ def Tanh(pick: Pick) -> Drawn:
 )
 def GELU(pick: Pick) -> Drawn:
     return {"approximate": pick.option("approximate", "none", "tanh")}, (anything(pick),)
+
+
+@spec(
+    nn.SiLU,
+    claims=(
+        Claim(
+            "The sigmoid is that of x itself: it is swish with beta = 1.",
+            lambda ask: same(ask([1.0]).y, [0.7310585786300049]),
+        ),
+        Claim(
+            "Far from 0 it is x or 0, and its slope 1 or 0.",
+            lambda ask: (
+                same(ask([1e30, -1e30]).y, [1e30, 0.0]) and same(ask([1e30, -1e30]).dx, [1.0, 0.0])
+            ),
+        ),
+    ),
+)
+def SiLU(pick: Pick) -> Drawn:
+    return {"inplace": False}, (anything(pick),)
+
+
+@spec(
+    nn.Mish,
+    claims=(
+        Claim(
+            "The slope at 0 is tanh(log 2) = 0.6.",
+            lambda ask: same(ask([0.0]).dx, [0.6]),
+        ),
+        Claim(
+            "Far from 0 it is x or 0, and its slope 1 or 0.",
+            lambda ask: (
+                same(ask([1e30, -1e30]).y, [1e30, 0.0]) and same(ask([1e30, -1e30]).dx, [1.0, 0.0])
+            ),
+        ),
+    ),
+)
+def Mish(pick: Pick) -> Drawn:
+    return {"inplace": False}, (anything(pick),)
+
+
+@spec(
+    nn.LogSigmoid,
+    claims=(
+        Claim(
+            "It is finite where the sigmoid underflows: there it is x, and its slope 1.",
+            lambda ask: same(ask([-1e30]).y, [-1e30]) and same(ask([-1e30]).dx, [1.0]),
+        ),
+    ),
+)
+def LogSigmoid(pick: Pick) -> Drawn:
+    return {}, (anything(pick),)
+
+
+@spec(
+    nn.Softplus,
+    claims=(
+        Claim(
+            "threshold is compared with beta · x, not with x: above it y is x itself.",
+            lambda ask: same(ask([2.5], beta=2.0, threshold=4.0).y, [2.5]),
+        ),
+        Claim(
+            "Where beta · x equals threshold, the logarithm is taken still.",
+            lambda ask: same(ask([2.0], beta=2.0, threshold=4.0).dx, [0.9820137900379085]),
+        ),
+        Claim(
+            "The logarithm is divided by beta, so that the slope far to the right is 1.",
+            lambda ask: same(ask([0.0], beta=2.0).y, [0.34657359027997264]),
+        ),
+    ),
+)
+def Softplus(pick: Pick) -> Drawn:
+    beta = pick.option("beta", 1.0, 2.0, 0.5, 0.75, 3.0, -1.0)
+    threshold = pick.option("threshold", 20.0, 2.0, 0.5, -1.0)
+    config = {"beta": beta, "threshold": threshold}
+    return config, (anything(pick, threshold / beta, 0.0),)
+
+
+@spec(
+    nn.Softsign,
+    claims=(
+        Claim(
+            "The slope at 0 is 1, on either side.",
+            lambda ask: same(ask([0.0, -0.0]).dx, [1.0, 1.0]),
+        ),
+    ),
+)
+def Softsign(pick: Pick) -> Drawn:
+    return {}, (anything(pick),)
+
+
+@spec(
+    nn.Tanhshrink,
+    claims=(
+        Claim(
+            "Near 0 both the value and the slope vanish: y is x - tanh(x), not tanh(x) - x.",
+            lambda ask: (
+                same(ask([0.0, 1.0]).y, [0.0, 0.2384058440442351]) and same(ask([0.0]).dx, [0.0])
+            ),
+        ),
+    ),
+)
+def Tanhshrink(pick: Pick) -> Drawn:
+    return {}, (anything(pick),)

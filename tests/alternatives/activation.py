@@ -1,4 +1,4 @@
-"""The activations by other formulas of their functions and of their slopes."""
+"""The smooth activations by other formulas of their functions and of their slopes."""
 
 import math
 from dataclasses import dataclass
@@ -8,14 +8,6 @@ from scipy import special
 
 from npnet import nn
 from npnet.contract import Array, Forward, Grads, State
-
-
-@dataclass(frozen=True)
-class ReLU(nn.ReLU):
-    def __call__(self, state: State, x: Array) -> Forward:
-        return Forward(
-            (x + np.abs(x)) / 2, lambda dy: Grads((np.where(x > 0, dy, dy.dtype.type(0)),))
-        )
 
 
 @dataclass(frozen=True)
@@ -55,4 +47,77 @@ class GELU(nn.GELU):
         return Forward(cdf * x, lambda dy: Grads((dy * cdf + dy * (z * pdf),)))
 
 
-ALTERNATIVES = {"ReLU": ReLU, "Sigmoid": Sigmoid, "Tanh": Tanh, "GELU": GELU}
+@dataclass(frozen=True)
+class SiLU(nn.SiLU):
+    """By the hyperbolic tangent; the slope by y."""
+
+    def __call__(self, state: State, x: Array) -> Forward:
+        s = (1 + np.tanh(x / 2)) / 2
+        y = x * s
+        return Forward(y, lambda dy: Grads((dy * (s + y * (1 - s)),)))
+
+
+@dataclass(frozen=True)
+class Mish(nn.Mish):
+    """As it is defined."""
+
+    def __call__(self, state: State, x: Array) -> Forward:
+        t = np.tanh(_softplus(x))
+        s = (1 + np.tanh(x / 2)) / 2
+        return Forward(x * t, lambda dy: Grads((dy * t + dy * (x * s * (1 - t * t)),)))
+
+
+def _softplus(x: Array) -> Array:
+    """log(1 + eˣ), without log1p."""
+    return np.maximum(x, 0) + np.log(1 + np.exp(-np.abs(x)))
+
+
+@dataclass(frozen=True)
+class LogSigmoid(nn.LogSigmoid):
+    def __call__(self, state: State, x: Array) -> Forward:
+        y = -np.logaddexp(x.dtype.type(0), -x)
+        e = np.exp(-np.abs(x))
+        slope = np.where(x > 0, e, x.dtype.type(1)) / (1 + e)
+        return Forward(y, lambda dy: Grads((slope * dy,)))
+
+
+@dataclass(frozen=True)
+class Softplus(nn.Softplus):
+    def __call__(self, state: State, x: Array) -> Forward:
+        z = x * self.beta
+        y = np.logaddexp(x.dtype.type(0), z) * (1 / self.beta)
+        straight = z > self.threshold
+        y = np.where(straight, x, y)
+
+        slope = np.where(straight, x.dtype.type(1), (1 + np.tanh(z / 2)) / 2)
+        return Forward(y, lambda dy: Grads((dy * slope,)))
+
+
+@dataclass(frozen=True)
+class Softsign(nn.Softsign):
+    """The quotient rule as it stands."""
+
+    def __call__(self, state: State, x: Array) -> Forward:
+        d = np.abs(x) + 1
+        y = x / d
+        return Forward(y, lambda dy: Grads((dy / d - dy * y / d * np.sign(x),)))
+
+
+@dataclass(frozen=True)
+class Tanhshrink(nn.Tanhshrink):
+    def __call__(self, state: State, x: Array) -> Forward:
+        t = np.tanh(x)
+        return Forward(-t + x, lambda dy: Grads((dy - dy * (1 - t * t),)))
+
+
+ALTERNATIVES = {
+    "Sigmoid": Sigmoid,
+    "Tanh": Tanh,
+    "GELU": GELU,
+    "SiLU": SiLU,
+    "Mish": Mish,
+    "LogSigmoid": LogSigmoid,
+    "Softplus": Softplus,
+    "Softsign": Softsign,
+    "Tanhshrink": Tanhshrink,
+}

@@ -1,4 +1,4 @@
-"""Both through the logarithm of the sum, smallest terms first; backwards term by term."""
+"""All through the logarithm of the sum, smallest terms first; backwards term by term."""
 
 from dataclasses import dataclass
 
@@ -21,18 +21,34 @@ def _log_softmax(rows: Array) -> Array:
     return z - np.log(sums[..., -1:])
 
 
+def _softmax(x: Array, axis: int) -> Forward:
+    y = np.exp(_log_softmax(np.moveaxis(np.atleast_1d(x), axis, -1)))
+
+    def vjp(dy: Array) -> Grads:
+        g = np.moveaxis(np.atleast_1d(dy), axis, -1)
+        dx = y * g - y * (y[..., None, :] @ g[..., None])[..., 0]
+        return Grads((np.moveaxis(dx, -1, axis).reshape(x.shape),))
+
+    return Forward(np.moveaxis(y, -1, axis).reshape(x.shape).copy(), vjp)
+
+
 @dataclass(frozen=True)
 class Softmax(nn.Softmax):
     def __call__(self, state: State, x: Array) -> Forward:
-        axis = _axis(self.dim, x.ndim)
-        y = np.exp(_log_softmax(np.moveaxis(np.atleast_1d(x), axis, -1)))
+        return _softmax(x, _axis(self.dim, x.ndim))
 
-        def vjp(dy: Array) -> Grads:
-            g = np.moveaxis(np.atleast_1d(dy), axis, -1)
-            dx = y * g - y * (y[..., None, :] @ g[..., None])[..., 0]
-            return Grads((np.moveaxis(dx, -1, axis).reshape(x.shape),))
 
-        return Forward(np.moveaxis(y, -1, axis).reshape(x.shape).copy(), vjp)
+@dataclass(frozen=True)
+class Softmin(nn.Softmin):
+    def __call__(self, state: State, x: Array) -> Forward:
+        y, vjp, _ = _softmax(np.negative(x), _axis(self.dim, x.ndim))
+        return Forward(y, lambda dy: vjp(-dy))
+
+
+@dataclass(frozen=True)
+class Softmax2d(nn.Softmax2d):
+    def __call__(self, state: State, x: Array) -> Forward:
+        return _softmax(x, x.ndim - 3)
 
 
 @dataclass(frozen=True)
@@ -50,4 +66,9 @@ class LogSoftmax(nn.LogSoftmax):
         return Forward(np.moveaxis(y, -1, axis).reshape(x.shape).copy(), vjp)
 
 
-ALTERNATIVES = {"Softmax": Softmax, "LogSoftmax": LogSoftmax}
+ALTERNATIVES = {
+    "Softmax": Softmax,
+    "Softmin": Softmin,
+    "Softmax2d": Softmax2d,
+    "LogSoftmax": LogSoftmax,
+}

@@ -23,7 +23,7 @@ _E = "e = np.exp(_shifted(np.atleast_1d(x), axis))"
 _Y = "y = e / e.sum(axis, keepdims=True)"
 _BACK = "dx = y * (dy - (dy * y).sum(axis, keepdims=True))"
 
-_SOFTMAX = [
+_OF_SOFTMAX = [
     ("forgets the sum", {_BACK: "dx = y * dy"}, _DX),
     ("has the slope of the sigmoid", {_BACK: "dx = dy * y * (1 - y)"}, _DX),
     ("forgets y in front", {_BACK: "dx = dy - (dy * y).sum(axis, keepdims=True)"}, _DX),
@@ -34,14 +34,49 @@ _SOFTMAX = [
     ("forgets dy", {_BACK: "dx = y * (1 - y) + 0 * dy"}, _DX),
     (
         "writes into dy",
-        {_BACK: "dy -= (dy * y).sum(axis, keepdims=True)\n            dx = y * dy"},
+        {_BACK: "dy -= (dy * y).sum(axis, keepdims=True)\n        dx = y * dy"},
         "dy",
     ),
     ("sums in float64", {_Y: "y = e / e.sum(axis, keepdims=True, dtype=np.float64)"}, "y"),
     ("normalises over everything", {_Y: "y = e / e.sum()"}, "y"),
     ("divides by the mean", {_Y: "y = e / e.mean(axis, keepdims=True)"}, "y"),
     ("adds 1e-8 to the sum", {_Y: "y = e / (e.sum(axis, keepdims=True) + 1e-8)"}, "y"),
-    ("is softmin", {_E: "e = np.exp(_shifted(-np.atleast_1d(x), axis))"}, "y"),
+    ("exponentiates -x", {_E: "e = np.exp(_shifted(-np.atleast_1d(x), axis))"}, "y"),
+]
+
+_MIN = "softmax = _softmax(-x, _axis(self, self.dim, x.ndim))"
+
+_SOFTMIN = [
+    ("is the softmax", {_MIN: _MIN.replace("-x", "x")}, "y"),
+    (
+        "is 1 - softmax",
+        {"return Forward(softmax.y, vjp)": "return Forward(1 - softmax.y, vjp)"},
+        "y",
+    ),
+    ("forgets the minus backwards", {"(-minus_dx,)": "(minus_dx,)"}, _DX),
+    (
+        "has the gradient of the softmax",
+        {"softmax.vjp(dy)": "_softmax(x, _axis(self, self.dim, x.ndim)).vjp(-dy)"},
+        _DX,
+    ),
+]
+
+_2D = "return _softmax(x, -3)"
+
+_SOFTMAX2D = [
+    ("shares over the last axis", {_2D: "return _softmax(x, -1)"}, "y"),
+    ("shares over the rows", {_2D: "return _softmax(x, -2)"}, "y"),
+    ("shares over the axis 1 without a batch", {_2D: "return _softmax(x, 1)"}, "y"),
+    ("shares over the axis 0", {_2D: "return _softmax(x, 0)"}, "y"),
+    (
+        "shares over the image",
+        {
+            _2D: "z = _softmax(x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1]), -1)\n"
+            "        return Forward(z.y.reshape(x.shape), lambda dy: Grads((z.vjp(dy.reshape("
+            "z.y.shape)).inputs[0].reshape(x.shape),)))"
+        },
+        "y",
+    ),
 ]
 
 _LOG = "z - np.log(np.exp(z).sum(axis, keepdims=True))"
@@ -82,7 +117,18 @@ _LOG_SOFTMAX = [
     ("sums in float64", {_LOG: _LOG.replace("keepdims=True", "keepdims=True, dtype=float")}, "y"),
 ]
 
+_OF_DIM = [case for case in _BOTH if "dim" in case[0]]
+_OTHERS = [case for case in _BOTH if "dim" not in case[0] and case[2] != "input 0"]
+
 MUTANTS = [
-    *(Mutant("Softmax", mistake, edits, blames=q) for mistake, edits, q in _SOFTMAX + _BOTH),
+    *(Mutant("Softmax", mistake, edits, blames=q) for mistake, edits, q in _OF_SOFTMAX + _BOTH),
+    *(
+        Mutant("Softmin", mistake, edits, blames=q)
+        for mistake, edits, q in _SOFTMIN + _OF_SOFTMAX + _OF_DIM + _OTHERS
+    ),
+    *(
+        Mutant("Softmax2d", mistake, edits, blames=q)
+        for mistake, edits, q in _SOFTMAX2D + _OF_SOFTMAX + _OTHERS
+    ),
     *(Mutant("LogSoftmax", mistake, edits, blames=q) for mistake, edits, q in _LOG_SOFTMAX + _BOTH),
 ]

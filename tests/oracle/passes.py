@@ -124,6 +124,10 @@ def _twins() -> list[Twin]:
     for activation in (
         nn.ReLU(), nn.Sigmoid(), nn.Tanh(), nn.GELU(), nn.GELU("tanh"), nn.Softmax(1),
         nn.LogSoftmax(1), nn.Softmax(-1), nn.Flatten(), nn.Flatten(0, 1), nn.Identity(),
+        nn.LeakyReLU(0.25), nn.PReLU(3), nn.ELU(0.5), nn.SELU(), nn.CELU(2.0), nn.SiLU(), nn.Mish(),
+        nn.Softplus(2.0, 1.0), nn.LogSigmoid(), nn.Softsign(), nn.Tanhshrink(), nn.GLU(),
+        nn.Hardtanh(), nn.ReLU6(), nn.Hardsigmoid(), nn.Hardswish(), nn.Hardshrink(),
+        nn.Softshrink(), nn.Threshold(0.5, 2.0), nn.Softmin(1),
     ):  # fmt: skip
         add(str(activation), lambda activation=activation: activation, (4, 3, 2))
     add("Softmax of a number", lambda: nn.Softmax(0), ())

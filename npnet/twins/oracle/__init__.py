@@ -33,7 +33,7 @@ Pair = tuple[Array, Array | None]
 
 
 class Masks(TorchDispatchMode):
-    """Plain torch drawing its dropout masks from a NumPy generator, as the candidate does."""
+    """Plain torch drawing its masks and slopes from a NumPy generator, as the candidate does."""
 
     def __init__(self, rng: Any) -> None:
         super().__init__()
@@ -44,6 +44,11 @@ class Masks(TorchDispatchMode):
             noise, keep = args[0], args[1] if len(args) > 1 else 0.5  # the schema's default
             mask = self._rng.random(tuple(noise.shape)) >= 1 - keep
             return noise.copy_(torch.from_numpy(np.asarray(mask)))
+        if func is torch.ops.aten.rrelu_with_noise.default and len(args) > 4 and args[4]:
+            x, noise, lower, upper = args[:4]
+            slopes = lower + (upper - lower) * self._rng.random(tuple(x.shape))
+            factors = torch.where(x <= 0, torch.from_numpy(np.asarray(slopes)).to(noise), 1.0)
+            return x * noise.copy_(factors)
         return func(*args, **(kwargs or {}))
 
 

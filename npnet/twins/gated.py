@@ -1,0 +1,31 @@
+"""Twin of the gated linear unit."""
+
+from torch import nn
+
+from npnet.twins.spec import Claim, Pick, same, spec
+from npnet.verify.spec import Drawn
+
+_HALVES = ((2, 3), (3,), (2, 1, 3), (1,), (3, 2, 2), (0,), (2, 0), (0, 2), (33,), (1, 2, 2, 2))
+
+
+@spec(
+    nn.GLU,
+    claims=(
+        Claim(
+            "The first half is the value, the second half the gate.",
+            lambda ask: same(ask([3.0, 0.0]).y, [1.5]),
+        ),
+        Claim(
+            "By default it is the last axis that is halved.",
+            lambda ask: ask([[1.0, 1.0], [1.0, 1.0]]).y.shape == (2, 1),
+        ),
+    ),
+)
+def GLU(pick: Pick) -> Drawn:
+    shape = pick.option("shape of y", *_HALVES)
+    dim = pick.option("dim", -1, 0, 1, -2)
+    axes = len(shape)
+    if not -axes <= dim < axes:
+        dim = pick.instead("dim", -1, because="shape of y")
+    whole = [2 * n if axis == dim % axes else n for axis, n in enumerate(shape)]
+    return {"dim": dim}, (pick.values("x", whole),)
