@@ -13,11 +13,12 @@ import numpy as np
 
 from npnet.contract import Array, ConfigError, Forward, Grads, Layer, State
 from npnet.nn._parts import prefixed, run
-from npnet.nn.activation import GELU, ReLU
+from npnet.nn.activation import GELU
 from npnet.nn.attention import MultiheadAttention
 from npnet.nn.dropout import Dropout
 from npnet.nn.layernorm import LayerNorm
 from npnet.nn.linear import Linear
+from npnet.nn.rectifier import ReLU
 
 Rng: TypeAlias = np.random.Generator | None
 Mask: TypeAlias = Array | None
