@@ -221,10 +221,14 @@ class Examiner:
             return None
         if y.shape != x.shape or dx.shape != x.shape:
             return None
-        mask = np.asarray(np.where(x != 0, y != 0, dx != 0))
+        mask, shown = np.asarray(np.where(x != 0, y != 0, dx != 0)), (x != 0) | (dy != 0)
+        if callable(self.spec.reads_mask):
+            shape = self.spec.reads_mask(x.shape)
+            shared = tuple(i for i, n in enumerate(shape) if n != x.shape[i])
+            mask, shown = mask.any(shared, keepdims=True), shown.any(shared, keepdims=True)
         if evidence is not None and example.config["training"]:
             drop = float(example.config["p"])
-            known = float(((x != 0) | (dy != 0)).sum())
+            known = float(shown.sum())
             evidence.mask_kept += float(mask.sum())
             evidence.mask_expected += known * (1 - drop)
             evidence.mask_variance += known * drop * (1 - drop)

@@ -1,4 +1,4 @@
-"""Rows looked up and rows added up: embedding, index_put, index_add, scatter_add.
+"""Rows looked up, replaced and added up: embedding, index_put, index_copy, index_add, scatter_add.
 
 A linear map with one operand is the map itself, run on the errors; where it adds, n terms for one
 element add (n - 1)·u·sum(|a| + e), n being the map's image of ones.
@@ -171,3 +171,22 @@ def scatter_add(x: Any, dim: int, index: Tensor, source: Any) -> Bounded:
     """Elements added to those that the index names."""
     zeros = torch.zeros_like(parts(x)[0])
     return accumulated(x, lambda a: zeros.scatter_add(dim, index, a), source)
+
+
+@rule("index_copy")
+def index_copy(x: Any, dim: int, index: Tensor, source: Any) -> Bounded:
+    """Slices replaced by others."""
+    (vx, ex), (vs, es) = parts(x), parts(source)
+    value = vx.index_copy(dim, index, vs)
+    if ex is None and es is None:
+        return Bounded(value)
+    ex = torch.zeros_like(vx) if ex is None else ex
+    return Bounded(value, ex.index_copy(dim, index, torch.zeros_like(vs) if es is None else es))
+
+
+@rule("index_fill.int_Scalar")
+def index_fill(x: Any, dim: int, index: Tensor, number: float) -> Bounded:
+    """Slices replaced by an exact number."""
+    value, error = parts(x)
+    filled = None if error is None else error.index_fill(dim, index, 0.0)
+    return Bounded(value.index_fill(dim, index, number), filled)
