@@ -130,6 +130,12 @@ def test_init_draws_what_the_twin_has(name):
         ("Bilinear", {"in1_features": 9, "in2_features": 8, "out_features": 30}),
         ("Conv2d", {"in_channels": 6, "out_channels": 12, "kernel_size": 3, "groups": 2}),
         ("Embedding", {"num_embeddings": 60, "embedding_dim": 40, "padding_idx": 3}),
+        ("EmbeddingBag", {"num_embeddings": 60, "embedding_dim": 40, "padding_idx": 3}),
+        (
+            "AdaptiveLogSoftmaxWithLoss",
+            {"in_features": 40, "n_classes": 90, "cutoffs": (20, 50), "div_value": 2.0}
+            | {"head_bias": True},
+        ),
         ("LSTM", {"input_size": 20, "hidden_size": 24, "num_layers": 2, "proj_size": 5}),
         ("BatchNorm2d", {"num_features": 4}),
         ("LayerNorm", {"normalized_shape": (3, 4)}),

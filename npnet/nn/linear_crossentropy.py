@@ -90,7 +90,7 @@ class LinearCrossEntropyLoss:
     bias=False is the default, other than in Linear. ignore_index=None ignores the label -100; a
     label to be ignored is refused beside probabilities. With `options` the samples are taken in
     chunks, forwards and once more backwards, and at no time are there more logits than those of one
-    chunk; without effect, as in torch, beside out_features, label_smoothing or probabilities.
+    chunk; without effect beside probabilities.
 
     Raises ConfigError, ShapeError, DtypeError; IndexRangeError for a label that is no class.
     Twin: torch.nn.LinearCrossEntropyLoss.
@@ -146,8 +146,7 @@ class LinearCrossEntropyLoss:
                 f"{self} cannot ignore a label where targets are probabilities, as one in the "
                 "shape of the logits is. You might need ignore_index=None."
             )
-        in_chunks = self.options and not (self.out_features or self.label_smoothing)
-        if in_chunks and x.ndim == 2 and target.shape == x.shape[:1]:
+        if self.options and x.ndim == 2 and target.shape == (len(x), *self.out_features):
             return self._in_chunks(state, x, target)
         return self._at_once(state, x, target, self.reduction)
 
@@ -165,7 +164,8 @@ class LinearCrossEntropyLoss:
 
     def _in_chunks(self, state: State, x: Array, target: Array) -> Forward:
         assert self.options is not None
-        size = max(1, self.options.chunk(len(x), self.in_features, self.num_classes))
+        classes = self.num_classes * math.prod(self.out_features)
+        size = max(1, self.options.chunk(len(x), self.in_features, classes))
         dtype = np.dtype(self.options.acc_dtype or np.promote_types(x.dtype, np.float32))
         wide = {name: a.astype(dtype, copy=False) for name, a in state.items()}
 
@@ -182,11 +182,9 @@ class LinearCrossEntropyLoss:
 
         def vjp(dy: Array) -> Grads:
             with np.errstate(divide="ignore", invalid="ignore"):
-                dlosses = np.broadcast_to(dy.astype(dtype, copy=False) / n, len(x))
+                dlosses = np.broadcast_to(dy.astype(dtype, copy=False) / n, target.shape)
             dx = np.empty_like(x)
-            sums = {
-                name: np.zeros(a.shape, dtype) for name, a in wide.items() if name != "weight"
-            }
+            sums = {name: np.zeros(a.shape, dtype) for name, a in wide.items() if name != "weight"}
             for part, forward in chunks():
                 (dx[part], _), params = forward.vjp(dlosses[part])
                 for name, d in params.items():

@@ -20,29 +20,31 @@ _ZEROS = {
     claims=(
         Claim(
             "output is the log-probability itself, loss the mean of its negative.",
-            lambda ask: same(
-                ask(
-                    [[1.0, 2.0], [3.0, 4.0]],
-                    [0, 3],
-                    state=_ZEROS,
-                    in_features=2,
-                    n_classes=4,
-                    cutoffs=(2,),
-                    div_value=2.0,
-                ).y[0],
-                [-log(3), -log(6)],
-            )
-            and same(
-                ask(
-                    [[1.0, 2.0], [3.0, 4.0]],
-                    [0, 3],
-                    state=_ZEROS,
-                    in_features=2,
-                    n_classes=4,
-                    cutoffs=(2,),
-                    div_value=2.0,
-                ).y[1],
-                (log(3) + log(6)) / 2,
+            lambda ask: (
+                same(
+                    ask(
+                        [[1.0, 2.0], [3.0, 4.0]],
+                        [0, 3],
+                        state=_ZEROS,
+                        in_features=2,
+                        n_classes=4,
+                        cutoffs=(2,),
+                        div_value=2.0,
+                    ).y[0],
+                    [-log(3), -log(6)],
+                )
+                and same(
+                    ask(
+                        [[1.0, 2.0], [3.0, 4.0]],
+                        [0, 3],
+                        state=_ZEROS,
+                        in_features=2,
+                        n_classes=4,
+                        cutoffs=(2,),
+                        div_value=2.0,
+                    ).y[1],
+                    (log(3) + log(6)) / 2,
+                )
             ),
         ),
     ),

@@ -15,7 +15,7 @@ from npnet.verify.spec import Drawn
 _PAIR = ((2, 3), (3, 1), (1, 4), (0, 3), (3, 0), (33, 2))
 _SEQUENCES = ((2, 3, 4), (1, 3, 2), (4, 1, 3), (0, 3, 2), (2, 2, 1), (3, 2, 0), (5, 33, 2))
 _IMAGES = ((2, 3, 2, 2), (1, 2, 1, 3), (3, 1, 2, 1), (0, 2, 2, 2), (2, 33, 1, 2))
-_VOLUMES = ((2, 3, 2, 1, 2), (1, 2, 1, 2, 2), (3, 1, 2, 2, 1), (0, 2, 1, 1, 2))
+_VOLUMES = ((2, 3, 2, 1, 2), (1, 2, 1, 2, 2), (3, 1, 2, 2, 1), (0, 2, 1, 1, 2), (2, 17, 1, 2, 1))
 
 
 def _draws(config: Config) -> bool:
@@ -57,9 +57,7 @@ _EVALUATION = Claim(
 )
 
 
-@spec(
-    nn.Dropout, draws=_draws, batched=_batched, reads_mask=True, claims=(_EVALUATION,)
-)
+@spec(nn.Dropout, draws=_draws, batched=_batched, reads_mask=True, claims=(_EVALUATION,))
 def Dropout(pick: Pick) -> Drawn:
     return _config(pick), (anything(pick),)
 
@@ -103,7 +101,7 @@ def Dropout1d(pick: Pick) -> Drawn:
     ),
 )
 def Dropout2d(pick: Pick) -> Drawn:
-    shape = pick.option("shape", *_IMAGES, *_SEQUENCES[:4], *_PAIR[:2], _VOLUMES[0])
+    shape = pick.option("shape", *_IMAGES, *_SEQUENCES, *_PAIR[:2], _VOLUMES[0])
     return _config(pick), (pick.values("x", shape),)
 
 

@@ -34,9 +34,7 @@ _STARTS = {
         Claim(
             "padding_idx is left out of its bag: the mean divides by what is left.",
             lambda ask: same(
-                ask(
-                    [[0, 1, 2]], state=_ROWS, num_embeddings=3, embedding_dim=1, padding_idx=1
-                ).y,
+                ask([[0, 1, 2]], state=_ROWS, num_embeddings=3, embedding_dim=1, padding_idx=1).y,
                 [[-0.5]],
             ),
         ),

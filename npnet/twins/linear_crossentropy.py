@@ -49,11 +49,11 @@ if hasattr(nn, "LinearCrossEntropyLoss"):
     def LinearCrossEntropyLoss(pick: Pick) -> Drawn:
         width = pick.size("in_features")
         classes = pick.option("num_classes", 3, 2, 1, 5, 33)
-        target = pick.option("target", "indices", "probabilities")
+        target = pick.option("target", "indices", "indices", "probabilities")
         ignored = pick.option("ignore_index", None, -100, 0, -1, 2)
         if target == "probabilities" and ignored is not None:
             ignored = pick.instead("ignore_index", None, because="target")
-        batch = pick.option("batch", (4,), (1,), (), (2,), (7,), (0,))
+        batch = pick.option("batch", (4,), (1,), (), (3,), (7,), (0,))
         rest = pick.option("out_features", (), (), (2,), (3, 2), (1,))
         if rest and not batch:
             rest = pick.instead("out_features", (), because="batch")
@@ -65,12 +65,12 @@ if hasattr(nn, "LinearCrossEntropyLoss"):
             "bias": pick.option("bias", True, False),
             "reduction": pick.option("reduction", "mean", "sum", "none"),
             "ignore_index": ignored,
-            "label_smoothing": pick.option("label_smoothing", 0.0, 0.0, 0.125, 1.0),
+            "label_smoothing": pick.option("label_smoothing", 0.0, 0.125, 1.0),
             "options": None
             if options is None
             else LayerConfig("LinearCrossEntropyOptions", options),
         }
-        if pick.option("class weights", True, False):
+        if pick.option("class weights", True, True, False):
             config["weight"] = pick.values("weight", (classes,), kind="positive")
         x = pick.values("x", (*batch, width))
         if target == "probabilities":

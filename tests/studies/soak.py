@@ -52,9 +52,18 @@ def correct(source: str, layer: str) -> Candidate:
 
     package, _, name = layer.rpartition(".")
     function = adapt.torch_function(getattr(torch.optim if package else torch.nn, name))
-    # torch's own sparse gradient of a single index raises where there is a padding_idx
-    only = {"sparse": st.just(False)} if layer == "Embedding" else None
-    return candidate(layer, name=f"torch {layer}", only=only)(function)
+    return candidate(layer, name=f"torch {layer}", only=TORCH_ONLY.get(layer))(function)
+
+
+# where torch cannot be asked itself
+TORCH_ONLY = {
+    # its sparse gradient of a single index raises where there is a padding_idx
+    "Embedding": {"sparse": st.just(False)},
+    "EmbeddingBag": {"sparse": st.just(False)},
+    # in chunks its backward pass can be called once only
+    "LinearCrossEntropyLoss": {"options": st.just("none")},
+}
+NO_HALF = {"CTCLoss"}  # torch has no kernel of it in float16
 
 
 def _work(job: Job) -> tuple[Job, float, dict[str, int], list[str]]:
@@ -85,6 +94,7 @@ def jobs(total: int, seed: int, layers: Sequence[str]) -> Iterator[Job]:
         for dtype in DTYPES
         if (source != "other" or layer in others)
         and not (source == "torch" and specs()[layer].schedule)  # whose answer is torch's own
+        and not (source == "torch" and dtype == "float16" and layer in NO_HALF)
     ]
     share = max(1, round(total / len(kinds)))
     for first in range(0, share, BLOCK):
