@@ -70,6 +70,7 @@ class Evidence:
     not_judged: int = 0
     fallbacks: set[str] = field(default_factory=set)
     masks: dict[tuple[Any, ...], Tally] = field(default_factory=dict)  # read off its own output
+    seeds: set[int] = field(default_factory=set)  # from which these masks were drawn
 
     def judged_quantities(self) -> list[str]:
         """Every quantity that was compared at least once."""
@@ -246,7 +247,10 @@ class Examiner:
             shape = self.spec.reads_mask(x.shape)
             shared = tuple(i for i, n in enumerate(shape) if n != x.shape[i])
             mask, shown = mask.any(shared, keepdims=True), shown.any(shared, keepdims=True)
-        if evidence is not None and example.config["training"]:
+        # all value sets of an example draw from one seed: what is drawn once counts once
+        fresh = evidence is not None and s == 0 and example.seed not in evidence.seeds
+        if evidence is not None and fresh and example.config["training"]:
+            evidence.seeds.add(example.seed)
             _count_mask(evidence.masks, mask, shown, float(example.config["p"]))
         return mask
 

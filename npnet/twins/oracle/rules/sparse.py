@@ -20,7 +20,7 @@ from npnet.twins.oracle.bounded import (
     setting,
     watch,
 )
-from npnet.twins.oracle.rules.elementwise import mul
+from npnet.twins.oracle.rules.elementwise import constant_error, mul
 from npnet.twins.oracle.rules.reduction import sum_
 
 aten = torch.ops.aten
@@ -131,6 +131,10 @@ def _norm(rows: Bounded, p: float) -> Bounded:
         watch(total)
     # relative errors: 1/p of those of the powers, which are p + 4 roundings and n - 1 of the sum
     bound = norm * ((p + 8.0 + value.shape[-1] / p) * precision.u)
+    # an exponent such as 1/3 is rounded, which a root of a huge or tiny number shows
+    root = constant_error(1.0 / p)
+    if root is not None:
+        bound += norm * torch.where(total > 0, total.log().abs(), 0.0) * root
     # and what the powers lose to underflow, through the slope of the root
     lost = value.shape[-1] * precision.eta
     bound += (lost / (p * norm.pow(p - 1.0))).clamp_max(lost ** (1.0 / p))
