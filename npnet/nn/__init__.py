@@ -10,6 +10,7 @@ from npnet.nn.activation import Softplus as Softplus
 from npnet.nn.activation import Softsign as Softsign
 from npnet.nn.activation import Tanh as Tanh
 from npnet.nn.activation import Tanhshrink as Tanhshrink
+from npnet.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
 from npnet.nn.attention import MultiheadAttention as MultiheadAttention
 from npnet.nn.batchnorm import BatchNorm1d as BatchNorm1d
 from npnet.nn.batchnorm import BatchNorm2d as BatchNorm2d
@@ -27,10 +28,17 @@ from npnet.nn.conv_transpose import ConvTranspose3d as ConvTranspose3d
 from npnet.nn.crossentropy import CrossEntropyLoss as CrossEntropyLoss
 from npnet.nn.crossentropy import KLDivLoss as KLDivLoss
 from npnet.nn.crossentropy import NLLLoss as NLLLoss
+from npnet.nn.ctc import CTCLoss as CTCLoss
 from npnet.nn.distance import CosineSimilarity as CosineSimilarity
 from npnet.nn.distance import PairwiseDistance as PairwiseDistance
+from npnet.nn.dropout import AlphaDropout as AlphaDropout
 from npnet.nn.dropout import Dropout as Dropout
+from npnet.nn.dropout import Dropout1d as Dropout1d
+from npnet.nn.dropout import Dropout2d as Dropout2d
+from npnet.nn.dropout import Dropout3d as Dropout3d
+from npnet.nn.dropout import FeatureAlphaDropout as FeatureAlphaDropout
 from npnet.nn.embedding import Embedding as Embedding
+from npnet.nn.embedding_bag import EmbeddingBag as EmbeddingBag
 from npnet.nn.flatten import Flatten as Flatten
 from npnet.nn.flatten import Identity as Identity
 from npnet.nn.flatten import Unflatten as Unflatten
@@ -54,6 +62,11 @@ from npnet.nn.likelihood import GaussianNLLLoss as GaussianNLLLoss
 from npnet.nn.likelihood import PoissonNLLLoss as PoissonNLLLoss
 from npnet.nn.linear import Bilinear as Bilinear
 from npnet.nn.linear import Linear as Linear
+from npnet.nn.linear_crossentropy import LinearCrossEntropyLoss as LinearCrossEntropyLoss
+from npnet.nn.linear_crossentropy import LinearCrossEntropyOptions as LinearCrossEntropyOptions
+from npnet.nn.loss import BCEWithLogitsLoss as BCEWithLogitsLoss
+from npnet.nn.loss import CrossEntropyLoss as CrossEntropyLoss
+from npnet.nn.loss import MSELoss as MSELoss
 from npnet.nn.lrn import CrossMapLRN2d as CrossMapLRN2d
 from npnet.nn.lrn import LocalResponseNorm as LocalResponseNorm
 from npnet.nn.lstm import LSTM as LSTM

@@ -16,7 +16,7 @@ from npnet.verify.case import Config, Example, Slot
 from npnet.verify.claim import Claim, same
 from npnet.verify.draw import Pick, Values
 from npnet.verify.precision import Precision
-from npnet.verify.spec import Answer, Drawn, Spec
+from npnet.verify.spec import Answer, Drawn, ReadsMask, Spec
 
 __all__ = ["Claim", "Pick", "accepts", "build_module", "same", "spec"]
 
@@ -72,7 +72,7 @@ def spec(
     batched: Callable[[Config], bool] = lambda config: True,
     mutates: Callable[[Config], Sequence[str]] = lambda config: (),
     known_bad: Callable[[Config], str | None] = lambda config: None,
-    reads_mask: bool = False,
+    reads_mask: ReadsMask = False,
     ignores: Collection[str] = (),
     constants: Sequence[str] = (),
     either: bool = False,
@@ -83,8 +83,8 @@ def spec(
 ) -> Callable[[Callable[[Pick], Drawn]], Spec]:
     """Turn `def Name(pick): ... return config, inputs[, kwargs]` into the Spec of `module`.
 
-    The state is drawn from the module's own state_dict; entries named in `positive` are made
-    positive. `batched` says under which configurations vmap knows the module, `mutates` which
+    The state is drawn from the module's own state_dict, as the configuration says where it holds a
+    tensor of that name; other entries named in `positive` are made positive. `batched` says under which configurations vmap knows the module, `mutates` which
     parameters a forward pass may change. `ignores` names arguments that change the representation
     of the twin's answers and not their values (Embedding's sparse). `claims` are the conventions
     that people get wrong. `read` says how from_torch reads the constructor arguments that a module
@@ -102,9 +102,12 @@ def spec(
 
     def state(config: Config) -> dict[str, Values]:
         found: dict[str, Values] = {}
+        given = {n.lstrip("_"): v for n, v in config.items() if isinstance(v, Values)}
         for name, entry in modules(config).state_dict(keep_vars=True).items():
             shape = tuple(entry.shape)
-            if not entry.is_floating_point():
+            if name in given:
+                found[name] = given[name]
+            elif not entry.is_floating_point():
                 found[name] = Values(shape, "index", high=6)
             else:
                 kind = "positive" if name.split(".")[-1] in positive else "real"

@@ -64,7 +64,7 @@ def _never(config: Config) -> bool:
     return False
 
 
-_NAMED = ("relu", "gelu", "relu", "gelu", "tanh")
+_NAMED = (*("relu", "gelu") * 4, "tanh")
 
 
 def _forgotten(config: Config) -> str | None:

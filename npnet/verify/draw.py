@@ -24,8 +24,10 @@ class Values:
 
     kind "real": any family. "positive": the same, made positive. "nonnegative": their absolute
     values. "index": integers below `high`, with repeats. "distinct": integers below `high`, without
-    repeats along the last axis. "bool": true or false. "sign": 1 or -1. "probability":
-    non-negative, summing to 1 along axis `axis`. "binary": 0 or 1, or in between. "unit": from 0 to
+    repeats along the last axis. "even": integers below `high`, each that occurs occurring equally
+    often. "choice": integers from `extra`. "fixed": the integers `extra`, in order. "bool": true or
+    false. "sign": 1 or -1. "probability": non-negative, summing to 1 along axis `axis`.
+    "log_probability": its logarithm. "binary": 0 or 1, or in between. "unit": from 0 to
     1, both included. `kinks` are values that must turn up often.
     """
 
@@ -34,7 +36,7 @@ class Values:
     kinks: tuple[float, ...] = (0.0,)
     high: int = 1
     axis: int = 0
-    extra: tuple[int, ...] = ()  # further values that an index may take (ignore_index)
+    extra: tuple[int, ...] = ()  # further values that an index may take, or those that are fixed
 
 
 class Pick:
@@ -247,6 +249,11 @@ def data(values: Values, rng: np.random.Generator, chosen: Sequence[str], dtype:
         out = np.abs(out) + np.finfo(dtype).tiny
         with np.errstate(over="ignore"):
             out = out / out.sum(values.axis % len(shape) + 1, keepdims=True)
+    elif values.kind == "log_probability":
+        axis = values.axis % len(shape) + 1
+        out -= out.max(axis, keepdims=True)
+        out -= np.log(np.exp(out).sum(axis, keepdims=True))
+        out = np.maximum(out, -np.finfo(dtype).max)
     elif values.kind == "binary":
         soft = rng.random(out.shape) < 0.3
         out = np.where(soft, rng.random(out.shape), (out > 0).astype(np.float64))
@@ -274,7 +281,32 @@ def _booleans(values: Values, rng: np.random.Generator, sets: int) -> Array:
     return rng.random((sets, *values.shape)) < 0.4
 
 
-DISCRETE = {"index": _indices, "distinct": _distinct, "bool": _booleans}
+def _choice(values: Values, rng: np.random.Generator, sets: int) -> Array:
+    return rng.choice(values.extra, (sets, *values.shape))
+
+
+def _fixed(values: Values, rng: np.random.Generator, sets: int) -> Array:
+    return np.tile(np.reshape(values.extra, values.shape), (sets, *(1 for _ in values.shape)))
+
+
+def _even(values: Values, rng: np.random.Generator, sets: int) -> Array:
+    n = int(np.prod(values.shape))
+    often = [m for m in range(1, n + 1) if n % m == 0 and n // m <= values.high] or [1]
+    found = [
+        rng.permutation(np.repeat(rng.permutation(values.high)[: n // m], m))
+        for m in rng.choice(often, sets)
+    ]
+    return np.reshape(found, (sets, *values.shape)).astype(np.int64)
+
+
+DISCRETE = {
+    "index": _indices,
+    "distinct": _distinct,
+    "bool": _booleans,
+    "choice": _choice,
+    "fixed": _fixed,
+    "even": _even,
+}
 """Kinds of data that have no gradient and no family."""
 
 

@@ -37,6 +37,28 @@ _ROUNDING = 2.0**-20  # what is left, in float64, of an error that is only round
 
 
 @dataclass
+class Tally:
+    """How often something random happened, and how often it would have."""
+
+    of: str
+    found: float = 0.0
+    expected: float = 0.0
+    variance: float = 0.0
+
+    def add(self, found: Array, chance: float, dependence: float = 1.0) -> None:
+        """Count trials that come true by this chance, as dependent as the factor of variance says."""
+        self.found += float(found.sum())
+        self.expected += found.size * chance
+        self.variance += found.size * chance * (1 - chance) * dependence
+
+    @property
+    def sigmas(self) -> float:
+        """How many standard deviations off it is."""
+        off = self.found - self.expected
+        return abs(off) / self.variance**0.5 if self.variance else 0.0
+
+
+@dataclass
 class Evidence:
     """What a run has seen of every quantity."""
 
@@ -47,9 +69,8 @@ class Evidence:
     judged: int = 0
     not_judged: int = 0
     fallbacks: set[str] = field(default_factory=set)
-    mask_kept: float = 0.0  # of masks read off a candidate's own output
-    mask_variance: float = 0.0
-    mask_expected: float = 0.0
+    masks: dict[tuple[Any, ...], Tally] = field(default_factory=dict)  # read off its own output
+    seeds: set[int] = field(default_factory=set)  # from which these masks were drawn
 
     def judged_quantities(self) -> list[str]:
         """Every quantity that was compared at least once."""
@@ -221,31 +242,49 @@ class Examiner:
             return None
         if y.shape != x.shape or dx.shape != x.shape:
             return None
-        mask = np.asarray(np.where(x != 0, y != 0, dx != 0))
-        if evidence is not None and example.config["training"]:
-            drop = float(example.config["p"])
-            known = float(((x != 0) | (dy != 0)).sum())
-            evidence.mask_kept += float(mask.sum())
-            evidence.mask_expected += known * (1 - drop)
-            evidence.mask_variance += known * drop * (1 - drop)
+        mask, shown = np.asarray(np.where(x != 0, y != 0, dx != 0)), (x != 0) | (dy != 0)
+        if callable(self.spec.reads_mask):
+            shape = self.spec.reads_mask(x.shape)
+            shared = tuple(i for i, n in enumerate(shape) if n != x.shape[i])
+            mask, shown = mask.any(shared, keepdims=True), shown.any(shared, keepdims=True)
+        # all value sets of an example draw from one seed: what is drawn once counts once
+        fresh = evidence is not None and s == 0 and example.seed not in evidence.seeds
+        if evidence is not None and fresh and example.config["training"]:
+            evidence.seeds.add(example.seed)
+            _count_mask(evidence.masks, mask, shown, float(example.config["p"]))
         return mask
 
 
+def _count_mask(
+    masks: dict[tuple[Any, ...], Tally], mask: Array, shown: Array, drop: float
+) -> None:
+    """Count what a mask keeps, and how often neighbours along an axis share a fate."""
+    if not 0 < drop < 1:
+        return
+    rate = masks.setdefault((drop,), Tally(f"elements kept with p={drop}"))
+    rate.add(mask[shown], 1 - drop)
+    alike = drop**2 + (1 - drop) ** 2
+    # two pairs that have an element in common are dependent, each pair on two others
+    common = (drop**3 + (1 - drop) ** 3 - alike**2) / (alike * (1 - alike))
+    for axis in range(mask.ndim):
+        if mask.shape[axis] < 2:
+            continue
+        m, known = (np.moveaxis(a, axis, 0) for a in (mask, shown))
+        pairs = (m[1:] == m[:-1])[known[1:] & known[:-1]]
+        text = f"neighbours along axis {axis} of {mask.ndim} kept or dropped together"
+        masks.setdefault((mask.ndim, axis), Tally(text)).add(pairs, alike, 1 + 2 * common)
+
+
 def rate_failure(evidence: Evidence) -> Failure | None:
-    """A dropout that keeps too many or too few, where its masks had to be read off its output."""
-    if not evidence.mask_variance:
-        return None
-    off = evidence.mask_kept - evidence.mask_expected
-    sigmas = off / evidence.mask_variance**0.5
-    if abs(sigmas) < _SIGMAS:
-        return None
-    return Failure(
-        "y",
-        Verdict.WRONG,
-        f"keeps {evidence.mask_kept:.0f} elements where 1 - p of them would be "
-        f"{evidence.mask_expected:.0f}, {abs(sigmas):.0f} standard deviations off",
-        protocol="run",
-    )
+    """A dropout that keeps too many or too few, or not each by itself, by masks read off its y."""
+    for tally in evidence.masks.values():
+        if tally.sigmas >= _SIGMAS:
+            text = (
+                f"{tally.found:.0f} {tally.of}, where {tally.expected:.0f} would be right, "
+                f"{tally.sigmas:.0f} standard deviations off"
+            )
+            return Failure("y", Verdict.WRONG, text, protocol="run")
+    return None
 
 
 def confirm(examiner: Examiner, example: Example, failure: Failure) -> Failure:

@@ -46,7 +46,7 @@ def attribute_fault(quantity: str, got: Any, expected: Expected, s: int) -> str 
     """A wrong type, shape or dtype explains a wrong value, never the reverse."""
     want = expected.value[s]
     if got is None:
-        kind = "None" if expected.required else None
+        kind = "None" if expected.required and s not in expected.absent else None
         return kind and f"{quantity} is missing (None), but torch has one of shape {want.shape}."
     if not isinstance(got, np.ndarray | np.generic):
         return f"{quantity} must be a NumPy array, but is {type(got).__name__}: {_clip(got)}."

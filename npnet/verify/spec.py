@@ -24,12 +24,14 @@ class Expected:
     error: how far a correct implementation may be off; None: it must be equal
     dtype: what the candidate's result must have; None: any
     required: where False, None and nothing at all are accepted too
+    absent: value sets of which torch has none, so that None and nothing at all are accepted too
     """
 
     value: Array
     error: Array | None
     dtype: np.dtype[Any] | None
     required: bool = True
+    absent: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Answer:
     largest: float | None = None  # of all intermediates; None where it was not tracked
     disagreement: str | None = None  # how torch contradicts itself
     fallbacks: frozenset[str] = frozenset()  # operations whose bound is a fallback's
+
+
+ReadsMask = bool | Callable[[tuple[int, ...]], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class Spec:
     split: whether the first axis of every input is a batch that may be split in two
     draws: whether a configuration takes random numbers
     known_bad: why torch itself is wrong under a configuration, or None
+    reads_mask: whether a candidate's keep mask may be read off its own output, one number for each
+        element; or the shape of the mask of an input of that shape
     claims: the twin's conventions, each with a check
     """
 
@@ -67,7 +74,7 @@ class Spec:
     split: Callable[[Example], bool] = lambda example: False
     draws: Callable[[Config], bool] = lambda config: False
     known_bad: Callable[[Config], str | None] = lambda config: None
-    reads_mask: bool = False
+    reads_mask: ReadsMask = False
     claims: tuple[Claim, ...] = ()
 
 

@@ -25,7 +25,6 @@ from npnet.verify.targets import native, specs
 
 DTYPES = ("float64", "float32", "float16")
 BLOCK = 250  # examples per job
-NO_HALF = {"MultiMarginLoss", "MultiLabelMarginLoss"}  # torch has none of these on CPU in float16
 
 Job = tuple[str, str, str, int, int]
 """source, layer, dtype, seed, examples"""
@@ -53,9 +52,18 @@ def correct(source: str, layer: str) -> Candidate:
 
     package, _, name = layer.rpartition(".")
     function = adapt.torch_function(getattr(torch.optim if package else torch.nn, name))
-    # torch's own sparse gradient of a single index raises where there is a padding_idx
-    only = {"sparse": st.just(False)} if layer == "Embedding" else None
-    return candidate(layer, name=f"torch {layer}", only=only)(function)
+    return candidate(layer, name=f"torch {layer}", only=TORCH_ONLY.get(layer))(function)
+
+
+# where torch cannot be asked itself
+TORCH_ONLY = {
+    # its sparse gradient of a single index raises where there is a padding_idx
+    "Embedding": {"sparse": st.just(False)},
+    "EmbeddingBag": {"sparse": st.just(False)},
+    # in chunks its backward pass can be called once only
+    "LinearCrossEntropyLoss": {"options": st.just("none")},
+}
+NO_HALF = {"CTCLoss", "MultiMarginLoss", "MultiLabelMarginLoss"}  # no kernel in float16
 
 
 def _work(job: Job) -> tuple[Job, float, dict[str, int], list[str]]:

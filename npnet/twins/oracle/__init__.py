@@ -9,7 +9,7 @@ draws random numbers or a batching rule is missing.
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,7 @@ class Pass:
     outputs: list[Pair]
     updates: dict[str, Pair]
     grads: dict[str, Pair | None]
+    absent: dict[str, frozenset[int]] = field(default_factory=dict)  # of grads: in which value sets
 
 
 def ask_module(
@@ -293,14 +294,18 @@ def _stack(parts: Sequence[Pass]) -> Pass:
         return np.stack([v for v, _ in pairs]), np.stack(filled)
 
     def pile_or_none(pairs: Sequence[Pair | None]) -> Pair | None:
-        known = [p for p in pairs if p is not None]
-        return pile(known) if len(known) == len(pairs) else None
+        known = next((p for p in pairs if p is not None), None)
+        if known is None:
+            return None
+        return pile([(np.zeros_like(known[0]), None) if p is None else p for p in pairs])
 
     first = parts[0]
+    absent = {n: {s for s, p in enumerate(parts) if p.grads[n] is None} for n in first.grads}
     return Pass(
         [pile([p.outputs[i] for p in parts]) for i in range(len(first.outputs))],
         {n: pile([p.updates[n] for p in parts]) for n in first.updates},
         {n: pile_or_none([p.grads[n] for p in parts]) for n in first.grads},
+        {n: frozenset(sets) for n, sets in absent.items()},
     )
 
 
@@ -308,9 +313,10 @@ def _expected(found: Pass, example: Example, precision: Precision) -> list[tuple
     """Quantities in the order of blame: outputs, state updates, gradients of inputs, of params."""
     dtype = np.dtype(precision.name)
 
-    def expect(pair: Pair, required: bool = True) -> Expected:
+    def expect(pair: Pair, absent: frozenset[int] = frozenset()) -> Expected:
         value, error = pair
-        return Expected(value, error, dtype if value.dtype.kind == "f" else value.dtype, required)
+        kind = dtype if value.dtype.kind == "f" else value.dtype
+        return Expected(value, error, kind, absent=absent)
 
     alone = len(found.outputs) == 1
     rows = [("y" if alone else f"y {i}", expect(p)) for i, p in enumerate(found.outputs)]
@@ -323,7 +329,7 @@ def _expected(found: Pass, example: Example, precision: Precision) -> list[tuple
         quantity = f"gradient of {name.removeprefix('state ')}"
         pair = found.grads.get(name)
         if pair is not None:
-            rows.append((quantity, expect(pair)))
+            rows.append((quantity, expect(pair, found.absent.get(name, frozenset()))))
         else:  # torch gives no gradient: absent, None or zeros
             zeros = np.zeros(example.arrays[name].shape)
             rows.append((quantity, Expected(zeros, None, None, required=False)))

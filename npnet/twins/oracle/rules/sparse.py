@@ -1,4 +1,4 @@
-"""What is looked up and added up: embedding, index_put, index_add, scatter_add, windows.
+"""What is looked up, replaced and added up: embedding, index_put, index_add, scatter_add, windows.
 
 A linear map with one operand is the map itself, run on the errors; where it adds, n terms for one
 element add (n - 1)·u·sum(|a| + e), n being the map's image of ones.
@@ -20,7 +20,7 @@ from npnet.twins.oracle.bounded import (
     setting,
     watch,
 )
-from npnet.twins.oracle.rules.elementwise import mul
+from npnet.twins.oracle.rules.elementwise import constant_error, mul
 from npnet.twins.oracle.rules.reduction import sum_
 
 aten = torch.ops.aten
@@ -137,6 +137,10 @@ def _norm(rows: Bounded, p: float) -> Bounded:
         watch(total)
     # relative errors: 1/p of those of the powers, which are p + 4 roundings and n - 1 of the sum
     bound = norm * ((p + 8.0 + value.shape[-1] / p) * precision.u)
+    # an exponent such as 1/3 is rounded, which a root of a huge or tiny number shows
+    root = constant_error(1.0 / p)
+    if root is not None:
+        bound += norm * torch.where(total > 0, total.log().abs(), 0.0) * root
     # and what the powers lose to underflow, through the slope of the root
     lost = value.shape[-1] * precision.eta
     bound += (lost / (p * norm.pow(p - 1.0))).clamp_max(lost ** (1.0 / p))
@@ -177,3 +181,22 @@ def scatter_add(x: Any, dim: int, index: Tensor, source: Any) -> Bounded:
     """Elements added to those that the index names."""
     zeros = torch.zeros_like(parts(x)[0])
     return accumulated(x, lambda a: zeros.scatter_add(dim, index, a), source)
+
+
+@rule("index_copy")
+def index_copy(x: Any, dim: int, index: Tensor, source: Any) -> Bounded:
+    """Slices replaced by others."""
+    (vx, ex), (vs, es) = parts(x), parts(source)
+    value = vx.index_copy(dim, index, vs)
+    if ex is None and es is None:
+        return Bounded(value)
+    ex = torch.zeros_like(vx) if ex is None else ex
+    return Bounded(value, ex.index_copy(dim, index, torch.zeros_like(vs) if es is None else es))
+
+
+@rule("index_fill.int_Scalar")
+def index_fill(x: Any, dim: int, index: Tensor, number: float) -> Bounded:
+    """Slices replaced by an exact number."""
+    value, error = parts(x)
+    filled = None if error is None else error.index_fill(dim, index, 0.0)
+    return Bounded(value.index_fill(dim, index, number), filled)
