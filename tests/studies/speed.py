@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from npnet import optim
+from npnet.contract import SparseGrad
 from npnet.twins import SPECS, to_torch
 from npnet.verify.case import LayerConfig
 from npnet.verify.targets import build
@@ -286,7 +287,7 @@ def optimizer_times(name: str, seconds: float) -> tuple[float, float]:
     gradient: Any = g
     if name == "SparseAdam":
         rows = np.arange(0, 1000, 10)
-        gradient = optim.SparseGradient(rows[None], g[rows], g.shape)
+        gradient = SparseGrad(rows[None], g[rows], g.shape)
         tensor.grad = torch.sparse_coo_tensor(rows[None], torch.from_numpy(g[rows]), g.shape)
     else:
         tensor.grad = torch.from_numpy(g.copy())
