@@ -64,9 +64,6 @@ from npnet.nn.linear import Bilinear as Bilinear
 from npnet.nn.linear import Linear as Linear
 from npnet.nn.linear_crossentropy import LinearCrossEntropyLoss as LinearCrossEntropyLoss
 from npnet.nn.linear_crossentropy import LinearCrossEntropyOptions as LinearCrossEntropyOptions
-from npnet.nn.loss import BCEWithLogitsLoss as BCEWithLogitsLoss
-from npnet.nn.loss import CrossEntropyLoss as CrossEntropyLoss
-from npnet.nn.loss import MSELoss as MSELoss
 from npnet.nn.lrn import CrossMapLRN2d as CrossMapLRN2d
 from npnet.nn.lrn import LocalResponseNorm as LocalResponseNorm
 from npnet.nn.lstm import LSTM as LSTM

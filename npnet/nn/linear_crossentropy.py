@@ -9,8 +9,8 @@ from numpy.typing import DTypeLike
 
 from npnet.contract import Array, ConfigError, Forward, Grads, ShapeError, State
 from npnet.nn._guards import require_floats
+from npnet.nn.crossentropy import CrossEntropyLoss
 from npnet.nn.linear import Linear
-from npnet.nn.loss import CrossEntropyLoss
 
 
 @dataclass(frozen=True)
