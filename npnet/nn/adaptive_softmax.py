@@ -1,6 +1,8 @@
 """The adaptive softmax: classes in clusters by frequency, the rare ones with fewer features."""
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from npnet.contract import (
     State,
 )
 from npnet.nn._guards import require_floats
+from npnet.nn._parts import part
 from npnet.nn.linear import Linear
 from npnet.nn.sequential import Sequential
 from npnet.nn.softmax import log_softmax
@@ -54,7 +57,7 @@ class AdaptiveLogSoftmaxWithLoss:
 
     def __post_init__(self) -> None:
         cutoffs = [0, *self.cutoffs, self.n_classes]
-        if not self.cutoffs or any(a >= b for a, b in zip(cutoffs, cutoffs[1:], strict=False)):
+        if not self.cutoffs or any(a >= b for a, b in pairwise(cutoffs)):
             raise ConfigError(
                 "AdaptiveLogSoftmaxWithLoss needs one cutoff or more, rising from 1 or more to at "
                 f"most n_classes - 1 = {self.n_classes - 1}, but got {tuple(self.cutoffs)}."
@@ -93,12 +96,12 @@ class AdaptiveLogSoftmaxWithLoss:
         for i, (first, end) in enumerate(self._clusters):
             members = np.flatnonzero((labels >= first) & (labels < end))
             heads[members] = self.cutoffs[0] + i
-            scores = self._tail(i)(_part(state, f"tail.{i}."), rows[members])
+            scores: Any = self._tail(i)(part(state, f"tail.{i}"), rows[members])
             log_p = log_softmax(scores.y, 1)
             at = labels[members] - first
             output[members] = log_p[np.arange(len(members)), at]
             tails.append((f"tail.{i}.", members, scores.vjp, log_p, at))
-        head = self._head(_part(state, "head."), rows)
+        head: Any = self._head(part(state, "head"), rows)
         head_log_p = log_softmax(head.y, 1)
         output += head_log_p[np.arange(len(rows)), heads]
         with np.errstate(invalid="ignore"):  # the mean over nothing is nan
@@ -120,12 +123,13 @@ class AdaptiveLogSoftmaxWithLoss:
     def log_prob(self, state: State, x: Array) -> Array:
         """log p of every class: (N, n_classes) for x of shape (N, in_features)."""
         require_floats(self, x, state)
-        head = log_softmax(self._head(_part(state, "head."), x).y, 1)
+        scores: Any = self._head(part(state, "head"), x).y
+        head = log_softmax(scores, 1)
         shortlist = self.cutoffs[0]
         parts = [head[:, :shortlist]]
         for i in range(len(self.cutoffs)):
-            tail = log_softmax(self._tail(i)(_part(state, f"tail.{i}."), x).y, 1)
-            parts.append(head[:, shortlist + i, None] + tail)
+            scores = self._tail(i)(part(state, f"tail.{i}"), x).y
+            parts.append(head[:, shortlist + i, None] + log_softmax(scores, 1))
         return np.concatenate(parts, axis=1)
 
     def predict(self, state: State, x: Array) -> Array:
@@ -134,7 +138,8 @@ class AdaptiveLogSoftmaxWithLoss:
         Where the head prefers its shortlist, tails are not looked at: they cannot win.
         """
         require_floats(self, x, state)
-        best: Array = self._head(_part(state, "head."), x).y.argmax(axis=1)
+        scores: Any = self._head(part(state, "head"), x).y
+        best: Array = scores.argmax(axis=1)
         rare = np.flatnonzero(best >= self.cutoffs[0])
         best[rare] = self.log_prob(state, x[rare]).argmax(axis=1)
         return best
@@ -156,10 +161,6 @@ class AdaptiveLogSoftmaxWithLoss:
                 f"{self} needs targets from 0 to {self.n_classes - 1}, but got targets from "
                 f"{target.min()} to {target.max()}."
             )
-
-
-def _part(state: State, prefix: str) -> dict[str, Array]:
-    return {name.removeprefix(prefix): a for name, a in state.items() if name.startswith(prefix)}
 
 
 def _of_log_softmax(log_p: Array, at: Array, dy: Array) -> Array:

@@ -1,7 +1,7 @@
 """CTC: the likelihood of a sequence of labels, whatever their alignment with the input."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -89,9 +89,9 @@ class CTCLoss:
         loss = -_likelihoods(alpha, paths)
 
         impossible = loss == np.inf
-        n = np.ones(paths.count, logp.dtype)
+        n = np.ones(len(paths.symbols), logp.dtype)
         if self.reduction == "mean":
-            n *= np.maximum(paths.labels, 1) * paths.count
+            n *= np.maximum(paths.labels, 1) * len(paths.symbols)
         losses = np.where(impossible, 0, loss) if self.zero_infinity else loss
         losses = losses / n
         y = losses[0] if alone else losses
@@ -99,7 +99,7 @@ class CTCLoss:
             y = losses.sum()
 
         def vjp(dy: Array) -> Grads:
-            scale = np.broadcast_to(dy, paths.count) / n
+            scale = np.broadcast_to(dy, len(paths.symbols)) / n
             state_log = alpha + _betas(emitted, paths) - emitted
             with np.errstate(over="ignore"):
                 share = np.exp(state_log + np.where(impossible, 0, loss)[:, None])
@@ -176,10 +176,6 @@ class _Paths(NamedTuple):
     labels: Array  # target lengths: (N,)
 
     @property
-    def count(self) -> int:
-        return len(self.symbols)
-
-    @property
     def ends(self) -> Array:
         """Where an alignment may end: the last label and the blank behind it, (N, L)."""
         behind = 2 * self.labels[:, None] - np.arange(self.symbols.shape[1])
@@ -216,14 +212,14 @@ def _betas(emitted: Array, paths: _Paths) -> Array:
 
 def _likelihoods(alpha: Array, paths: _Paths) -> Array:
     """log Σ_π p(π) of every sequence; without input only an empty target is possible."""
-    last = alpha[paths.steps - 1, np.arange(paths.count)]
+    last = alpha[paths.steps - 1, np.arange(len(paths.symbols))]
     total = np.logaddexp.reduce(np.where(paths.ends, last, -np.inf), axis=1)
     nothing = _barred(paths.labels == 0, alpha.dtype)
     likelihoods: Array = np.where(paths.steps == 0, nothing, total)
     return likelihoods
 
 
-def _barred(allowed: Array, dtype: np.dtype) -> Array:  # type: ignore[type-arg]
+def _barred(allowed: Array, dtype: np.dtype[Any]) -> Array:
     """The logarithm of 1 where allowed, of 0 elsewhere."""
     return np.where(allowed, 0, -np.inf).astype(dtype)
 

@@ -223,7 +223,7 @@ def _dropped(
         return Forward(x, lambda dy: Grads((dy,)))
 
     keep = keep_factors(layer, mask, p, rng)
-    shift = np.zeros(())
+    shift: Array = np.zeros(())
     if saturates and p < 1:
         kept = keep > 0
         a = 1 / math.sqrt((1 - p) * (1 + p * _SATURATION**2))

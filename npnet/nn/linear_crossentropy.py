@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -18,8 +19,8 @@ class LinearCrossEntropyOptions:
     """How LinearCrossEntropyLoss goes through a batch: in chunks, to save memory.
 
     batch_chunk_size: samples per chunk; None: all of them, or what chunking_method says
-    chunking_method: "aspect_ratio:k" takes the power of two at or above N in_features / num_classes,
-        divided by k; "auto" is k = 2 where batch_chunk_size is None, and None otherwise
+    chunking_method: "aspect_ratio:k" takes the power of two at or above N in_features /
+        num_classes, divided by k; "auto" is k = 2 where batch_chunk_size is None, and None otherwise
     acc_dtype: the dtype to compute in; None: float32 for float16, else that of x
     acc_policy, allow_retain_graph: accepted, and decide nothing here
 
@@ -151,7 +152,7 @@ class LinearCrossEntropyLoss:
         return self._at_once(state, x, target, self.reduction)
 
     def _at_once(self, state: State, x: Array, target: Array, reduction: str) -> Forward:
-        linear = self._linear(_linear_part(state), x)
+        linear: Any = self._linear(_linear_part(state), x)
         logits = linear.y.reshape(*x.shape[:-1], self.num_classes, *self.out_features)
         loss = self._cross_entropy(reduction)(state, logits, target)
 

@@ -46,7 +46,7 @@ class Tally:
     variance: float = 0.0
 
     def add(self, found: Array, chance: float, dependence: float = 1.0) -> None:
-        """Count trials that come true by this chance, as dependent as the factor of variance says."""
+        """Count trials of this chance, as dependent as the factor of variance says."""
         self.found += float(found.sum())
         self.expected += found.size * chance
         self.variance += found.size * chance * (1 - chance) * dependence
@@ -242,11 +242,13 @@ class Examiner:
             return None
         if y.shape != x.shape or dx.shape != x.shape:
             return None
-        mask, shown = np.asarray(np.where(x != 0, y != 0, dx != 0)), (x != 0) | (dy != 0)
+        mask: Array = np.asarray(np.where(x != 0, y != 0, dx != 0))
+        shown: Array = np.asarray((x != 0) | (dy != 0))
         if callable(self.spec.reads_mask):
             shape = self.spec.reads_mask(x.shape)
             shared = tuple(i for i, n in enumerate(shape) if n != x.shape[i])
-            mask, shown = mask.any(shared, keepdims=True), shown.any(shared, keepdims=True)
+            mask = np.asarray(mask.any(shared, keepdims=True))
+            shown = np.asarray(shown.any(shared, keepdims=True))
         # all value sets of an example draw from one seed: what is drawn once counts once
         fresh = evidence is not None and s == 0 and example.seed not in evidence.seeds
         if evidence is not None and fresh and example.config["training"]:

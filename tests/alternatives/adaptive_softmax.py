@@ -1,5 +1,6 @@
-"""The adaptive softmax by the whole table of log-probabilities, from which the target's is taken."""
+"""The adaptive softmax by the whole table of log-probabilities."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ class AdaptiveLogSoftmaxWithLoss(nn.AdaptiveLogSoftmaxWithLoss):
         at = np.where(cluster == 0, labels, short + cluster - 1)
         output = np.take_along_axis(head, at[:, None], 1)[:, 0]
         hidden, tails = [], []
-        for i, (first, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        for i, (first, end) in enumerate(itertools.pairwise(edges)):
             hidden.append(rows @ state[f"tail.{i}.0.weight"].T)
             tails.append(_log_softmax(hidden[i] @ state[f"tail.{i}.1.weight"].T))
             local = np.clip(labels - first, 0, end - first - 1)
@@ -42,7 +43,7 @@ class AdaptiveLogSoftmaxWithLoss(nn.AdaptiveLogSoftmaxWithLoss):
             if self.head_bias:
                 params["head.bias"] = dz.sum(0)
             dx = dz @ state["head.weight"]
-            for i, (first, end) in enumerate(zip(edges, edges[1:], strict=False)):
+            for i, (first, end) in enumerate(itertools.pairwise(edges)):
                 mine = (cluster == i + 1)[:, None]
                 local = np.clip(labels - first, 0, end - first - 1)
                 dlogits = np.eye(end - first, dtype=x.dtype)[local] - np.exp(tails[i])

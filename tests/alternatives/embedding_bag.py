@@ -1,5 +1,6 @@
 """EmbeddingBag as a product with a matrix of bags and rows, and bag by bag."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +31,7 @@ class EmbeddingBag(nn.EmbeddingBag):
         index = x.reshape(-1)
         w = None if per_sample_weights is None else per_sample_weights.reshape(-1)
         bags = [
-            [i for i in range(a, b) if index[i] != padding]
-            for a, b in zip(edges, edges[1:], strict=False)
+            [i for i in range(a, b) if index[i] != padding] for a, b in itertools.pairwise(edges)
         ]
         share = np.zeros((len(bags), x.size), W.dtype)  # of each index in each bag
         for b, members in enumerate(bags):

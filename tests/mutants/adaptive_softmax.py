@@ -76,8 +76,8 @@ MUTANTS = [
         (
             "the gradient of the output is left out",
             {
-                "g = doutput.reshape(-1) - dloss / max(len(rows), 1)": "g = np.zeros_like(output) - "
-                "dloss / max(len(rows), 1)"
+                "g = doutput.reshape(-1) - dloss / max(len(rows), "
+                "1)": "g = np.zeros_like(output) - dloss / max(len(rows), 1)"
             },
             _DX,
         ),

@@ -8,8 +8,8 @@ MUTANTS = [
         (
             "takes 0 for the blank",
             {
-                "symbols = np.full((N, 2 * S + 1), self.blank)": "symbols = np.zeros((N, 2 * S + 1), "
-                "np.int64)"
+                "symbols = np.full((N, 2 * S + 1), "
+                "self.blank)": "symbols = np.zeros((N, 2 * S + 1), np.int64)"
             },
             "y",
         ),
@@ -68,7 +68,8 @@ MUTANTS = [
             "sums over the targets without their length",
             {
                 'labels_ = self._lengths("target_lengths", labels, N, longest)': "labels_ = "
-                'np.full(N, longest) if targets.ndim == 2 else self._lengths("", labels, N, longest)'
+                'np.full(N, longest) if targets.ndim == 2 else self._lengths("", '
+                "labels, N, longest)"
             },
             "y",
         ),
@@ -103,16 +104,16 @@ MUTANTS = [
         (
             "ignores zero_infinity",
             {
-                "losses = np.where(impossible, 0, loss) if self.zero_infinity else loss": "losses = "
-                "loss"
+                "losses = np.where(impossible, 0, loss) if self.zero_infinity else "
+                "loss": "losses = loss"
             },
             "y",
         ),
         (
             "has no losses of inf",
             {
-                "losses = np.where(impossible, 0, loss) if self.zero_infinity else loss": "losses = "
-                "np.where(impossible, 0, loss)"
+                "losses = np.where(impossible, 0, loss) if self.zero_infinity else "
+                "loss": "losses = np.where(impossible, 0, loss)"
             },
             "y",
         ),
@@ -183,8 +184,8 @@ MUTANTS = [
         (
             "impossible targets keep exp(log_probs) with zero_infinity",
             {
-                "d[:, impossible] = 0 if self.zero_infinity else np.nan": "d[:, impossible] *= 1 if "
-                "self.zero_infinity else np.nan"
+                "d[:, impossible] = 0 if self.zero_infinity else "
+                "np.nan": "d[:, impossible] *= 1 if self.zero_infinity else np.nan"
             },
             _DX,
         ),

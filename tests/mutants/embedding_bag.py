@@ -35,14 +35,16 @@ MUTANTS = [
             "the largest of an empty bag is -inf",
             {
                 "found = np.zeros((len(sizes), rows.shape[1]), rows.dtype)": "found = np.full(("
-                "len(sizes), rows.shape[1]), -np.inf if add is np.maximum else 0).astype(rows.dtype)"
+                "len(sizes), rows.shape[1]), -np.inf if add is np.maximum else "
+                "0).astype(rows.dtype)"
             },
             "y",
         ),
         (
             "the maximum starts from 0",
             {
-                "add.reduceat(rows, (np.cumsum(sizes) - sizes)[full], axis=0)": "add.reduceat(rows, "
+                "add.reduceat(rows, (np.cumsum(sizes) - sizes)[full], "
+                "axis=0)": "add.reduceat(rows, "
                 "(np.cumsum(sizes) - sizes)[full], axis=0).clip(0 if add is np.maximum else None)"
             },
             "y",
@@ -51,7 +53,8 @@ MUTANTS = [
             "an empty bag gets the row behind it",
             {
                 "add.reduceat(rows, (np.cumsum(sizes) - sizes)[full], axis=0)": "0\n    found = "
-                "add.reduceat(rows, np.minimum(np.cumsum(sizes) - sizes, len(rows) - 1), axis=0) if "
+                "add.reduceat(rows, np.minimum(np.cumsum(sizes) - sizes, len(rows) - "
+                "1), axis=0) if "
                 "len(rows) else found"
             },
             "y",
@@ -59,7 +62,8 @@ MUTANTS = [
         (
             "ignores include_last_offset",
             {
-                "offsets[1:] if self.include_last_offset else np.append(offsets[1:], x.size)": "np.append(offsets[1:], x.size)"
+                "offsets[1:] if self.include_last_offset else np.append(offsets[1:], "
+                "x.size)": "np.append(offsets[1:], x.size)"
             },
             "y",
         ),
@@ -71,8 +75,8 @@ MUTANTS = [
         (
             "divides by the sum of the weights",
             {
-                "y = y / n if self.mode": "y = y / _by_bag(np.add, w, sizes) if w.ndim else y / n if "
-                "self.mode"
+                "y = y / n if "
+                "self.mode": "y = y / _by_bag(np.add, w, sizes) if w.ndim else y / n if self.mode"
             },
             "y",
         ),
@@ -85,7 +89,8 @@ MUTANTS = [
         (
             "leaves the padding long",
             {
-                "shortened(W, np.unique(x),": "shortened(W, np.unique(x[x != (self.padding_idx or 0) "
+                "shortened(W, "
+                "np.unique(x),": "shortened(W, np.unique(x[x != (self.padding_idx or 0) "
                 "% self.num_embeddings]) if self.padding_idx is not None else np.unique(x),"
             },
             "next weight",
@@ -126,7 +131,8 @@ MUTANTS = [
         (
             "the maximum goes to one row in all columns",
             {
-                "cells = index[first] * shape[1] + np.arange(shape[1])": "cells = index[first[:, :1]] "
+                "cells = index[first] * shape[1] + "
+                "np.arange(shape[1])": "cells = index[first[:, :1]] "
                 "* shape[1] + np.arange(shape[1])"
             },
             _WEIGHT,
@@ -149,7 +155,8 @@ MUTANTS = [
         (
             "the padding's weight has a gradient",
             {
-                "dw[counts] = (rows * dy[bag]).sum(axis=1)": "dw = (W[x.reshape(-1)] * dy[np.repeat("
+                "dw[counts] = (rows * "
+                "dy[bag]).sum(axis=1)": "dw = (W[x.reshape(-1)] * dy[np.repeat("
                 "np.arange(len(sizes)), self._sizes(x, offsets))]).sum(axis=1)"
             },
             _WEIGHTS,

@@ -9,7 +9,8 @@ MUTANTS = [
         (
             "has the classes behind out_features",
             {
-                "linear.y.reshape(*x.shape[:-1], self.num_classes, *self.out_features)": "np.moveaxis("
+                "linear.y.reshape(*x.shape[:-1], self.num_classes, "
+                "*self.out_features)": "np.moveaxis("
                 "linear.y.reshape(*x.shape[:-1], *self.out_features, self.num_classes), -1, "
                 "x.ndim - 1)"
             },
@@ -26,7 +27,8 @@ MUTANTS = [
         (
             "ignores ignore_index",
             {
-                "            ignore_index=-100 if self.ignore_index is None else self.ignore_index,\n": "            ignore_index=-100,\n"
+                "            ignore_index=-100 if self.ignore_index is None else "
+                "self.ignore_index,\n": "            ignore_index=-100,\n"
             },
             ("y", "forward"),
         ),

@@ -133,7 +133,7 @@ def betas(log_probs: Any, way: Paths) -> Log:
     onto = torch.cat([way.jumps[:, 2:], torch.zeros((N, min(2, L)), dtype=torch.bool)], 1)[:, :L]
     ends = torch.full((N, L), -INF, dtype=torch.float64).masked_fill(_ends(way), 0.0)
     b = Log(torch.full((N, L), -INF, dtype=torch.float64), torch.zeros((N, L), dtype=torch.float64))
-    found = []
+    found: list[Log] = []
     for t in reversed(range(len(lp.value))):
         after = _join(b, _shifted(b, -1, everywhere), _shifted(b, -2, onto))
         last = (way.steps == t + 1).unsqueeze(1)
@@ -196,7 +196,9 @@ def ctc_loss_backward(
     T, N, C = lp.shape
     way = paths(targets, input_lengths, target_lengths, N, blank)
     b = betas(log_probs, way)
-    through = _plus(Log(*(x for x in parts(log_alpha))), b)  # (N, T, L)
+    alpha, alpha_error = parts(log_alpha)
+    known = torch.zeros_like(alpha) if alpha_error is None else alpha_error
+    through = _plus(Log(alpha, known), b)  # (N, T, L)
     taken = _log_sum(through, way.symbols.unsqueeze(1), C)
     nll, nll_error = parts(loss)
     rows = lp.transpose(0, 1)
@@ -216,10 +218,11 @@ def ctc_loss_backward(
         watch(torch.where(none, all_of_it, all_of_it + share))
     d = mul(finished(left, error + p.u * left.abs()), parts_of_batch(dy))
     behind = (torch.arange(T) >= way.steps.unsqueeze(1)).unsqueeze(2)
-    value, error = parts(d)
+    value, bound = parts(d)
     value = torch.where(impossible, 0.0 if zero_infinity else torch.nan, value)
     value = torch.where(behind, 0.0, value)
-    error = torch.where(impossible | behind, 0.0, error)
+    assert bound is not None  # of a product there is always one
+    error = torch.where(impossible | behind, 0.0, bound)
     return Bounded(value.transpose(0, 1).contiguous(), error.transpose(0, 1).contiguous())
 
 
