@@ -69,6 +69,7 @@ def spec(
     exact: bool = False,
     split: Callable[[Example], bool] = lambda example: False,
     draws: Callable[[Config], bool] = lambda config: False,
+    settled: Callable[[Example], bool] = lambda example: True,
     batched: Callable[[Config], bool] = lambda config: True,
     mutates: Callable[[Config], Sequence[str]] = lambda config: (),
     known_bad: Callable[[Config], str | None] = lambda config: None,
@@ -80,8 +81,9 @@ def spec(
     """Turn `def Name(pick): ... return config, inputs[, kwargs]` into the Spec of `module`.
 
     The state is drawn from the module's own state_dict; entries named in `positive` are made
-    positive. `batched` says under which configurations vmap knows the module, `mutates` which
-    parameters a forward pass may change. `ignores` names arguments that change the representation
+    positive. `settled` says whether no choice hangs on the rounding of random numbers, `batched`
+    under which configurations vmap knows the module, `mutates` which parameters a forward pass may
+    change. `ignores` names arguments that change the representation
     of the twin's answers and not their values (Embedding's sparse). `claims` are the conventions
     that people get wrong. `read` says how from_torch reads the constructor arguments that a module
     does not keep under their names.
@@ -119,6 +121,7 @@ def spec(
             exact=exact,
             split=split,
             draws=draws,
+            settled=settled,
             known_bad=known_bad,
             reads_mask=reads_mask,
             claims=tuple(claims),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,10 @@ class Values:
     """An array to be filled with data once for every value set.
 
     kind "real": any family. "positive": the same, made positive. "index": integers below `high`,
-    with repeats. "distinct": integers below `high`, without repeats along the last axis. "bool":
-    true or false. "sign": 1 or -1. "probability": non-negative, summing to 1 along axis `axis`.
-    "binary": 0 or 1, or in between. "unit": from 0 to 1, both included. `kinks` are values that
-    must turn up often.
+    with repeats. "distinct": the same, without repeats in the last `axes` axes. "bool": true or
+    false. "sign": 1 or -1. "probability": non-negative, summing to 1 along axis `axis`.
+    "binary": 0 or 1, or in between. "unit": from 0 to 1, both included. "sixteenths": 1/16, 3/16, …
+    15/16. `kinks` are values that must turn up often.
     """
 
     shape: tuple[int, ...]
@@ -34,6 +35,7 @@ class Values:
     kinks: tuple[float, ...] = (0.0,)
     high: int = 1
     axis: int = 0
+    axes: int = 1
     extra: tuple[int, ...] = ()  # further values that an index may take (ignore_index)
 
 
@@ -253,6 +255,8 @@ def data(values: Values, rng: np.random.Generator, chosen: Sequence[str], dtype:
     elif values.kind == "unit":
         out = np.abs(out)
         out = np.where(out > 1, 1 / out, out)
+    elif values.kind == "sixteenths":
+        out = (2 * rng.integers(0, 8, out.shape) + 1) / 16
     return out.astype(dtype)
 
 
@@ -264,8 +268,9 @@ def _indices(values: Values, rng: np.random.Generator, sets: int) -> Array:
 
 
 def _distinct(values: Values, rng: np.random.Generator, sets: int) -> Array:
-    keys = rng.random((sets, *values.shape[:-1], values.high))
-    return np.argsort(keys, axis=-1)[..., : values.shape[-1]]
+    lead, last = values.shape[: -values.axes], values.shape[-values.axes :]
+    keys = rng.random((sets, *lead, values.high))
+    return np.argsort(keys, axis=-1)[..., : prod(last)].reshape(sets, *lead, *last)
 
 
 def _booleans(values: Values, rng: np.random.Generator, sets: int) -> Array:
