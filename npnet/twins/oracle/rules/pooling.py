@@ -170,7 +170,8 @@ def _within_reach(x: Bounded, indices: Tensor, places: Places, axes: int) -> Ten
     below = top.unsqueeze(-1) - values[..., positions]
     doubt = errors[..., positions] + reach.unsqueeze(-1)
     near = (below <= doubt * setting().precision.k) & (doubt > 0)
-    return (near | (positions == winner.unsqueeze(-1))) & inside
+    reached: Tensor = (near | (positions == winner.unsqueeze(-1))) & inside
+    return reached
 
 
 Geometry = Callable[..., Places]
