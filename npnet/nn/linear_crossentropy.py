@@ -20,7 +20,7 @@ class LinearCrossEntropyOptions:
 
     batch_chunk_size: samples per chunk; None: all of them, or what chunking_method says
     chunking_method: "aspect_ratio:k" takes the power of two at or above N in_features /
-        num_classes, divided by k; "auto" is k = 2 where batch_chunk_size is None, and None otherwise
+        num_classes, divided by k; "auto" is k = 2 where batch_chunk_size is None, else None
     acc_dtype: the dtype to compute in; None: float32 for float16, else that of x
     acc_policy, allow_retain_graph: accepted, and decide nothing here
 

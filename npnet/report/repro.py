@@ -256,6 +256,8 @@ class Masks(TorchDispatchMode):
             noise, keep = args[0], args[1] if len(args) > 1 else 0.5
             mask = self.random(tuple(noise.shape)) >= 1 - keep
             return noise.copy_(torch.from_numpy(np.asarray(mask)))
+        if func is torch.ops.aten.rand.default:
+            return torch.from_numpy(self.random(tuple(args[0]))).to(kwargs["dtype"])
         return func(*args, **(kwargs or {}))
 '''
 

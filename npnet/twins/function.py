@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from npnet.contract import Array, ConfigError, Forward, Grads, SparseGrad
 from npnet.twins.convert import module_of
-from npnet.twins.oracle import Masks
+from npnet.twins.oracle import Masks, Uniform
 from npnet.twins.oracle.optimizers import param_groups
 from npnet.verify.adapt.wiring import (
     EMPTY,
@@ -292,6 +292,7 @@ def _settings(case: Case, device: str) -> Iterator[None]:
             )
         if case.rng is not None:
             stack.enter_context(Masks(case.rng))
+            stack.enter_context(Uniform(case.rng))
             stack.enter_context(_FusedMasks(case.rng))
         yield
 

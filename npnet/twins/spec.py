@@ -69,6 +69,7 @@ def spec(
     exact: bool = False,
     split: Callable[[Example], bool] = lambda example: False,
     draws: Callable[[Config], bool] = lambda config: False,
+    settled: Callable[[Example], bool] = lambda example: True,
     batched: Callable[[Config], bool] = lambda config: True,
     mutates: Callable[[Config], Sequence[str]] = lambda config: (),
     known_bad: Callable[[Config], str | None] = lambda config: None,
@@ -84,18 +85,18 @@ def spec(
     """Turn `def Name(pick): ... return config, inputs[, kwargs]` into the Spec of `module`.
 
     The state is drawn from the module's own state_dict, as the configuration says where it holds a
-    tensor of that name; other entries named in `positive` are made positive. `batched` says
-    under which configurations vmap knows the module, `mutates` which parameters a forward pass
-    may change. `ignores` names arguments that change the representation of the twin's answers
-    and not their values (Embedding's sparse). `claims` are the conventions that people get
-    wrong. `read` says how from_torch reads the constructor arguments that a module does not
-    keep under their names. `told` is the configuration that the twin, which computes in
-    float64, is given for a precision (RMSNorm's eps depends on it). `restated` is the module in
-    operations that the oracle knows, where torch writes into memory behind autograd's back: the
-    bounds are its, the answers still those of `module`, with which it is compared every time.
-    `constants` names inputs of numbers, as "input 1", for which torch has no gradient and
-    raises if asked. With `either` a gradient exactly on a kink may be that of either side, for
-    versions of torch differ there.
+    tensor of that name; other entries named in `positive` are made positive. `settled` says whether
+    no choice hangs on the rounding of random numbers, `batched` under which configurations vmap
+    knows the module, `mutates` which parameters a forward pass may change. `ignores` names
+    arguments that change the representation of the twin's answers and not their values (Embedding's
+    sparse). `claims` are the conventions that people get wrong. `read` says how from_torch reads
+    the constructor arguments that a module does not keep under their names. `told` is the
+    configuration that the twin, which computes in float64, is given for a precision (RMSNorm's eps
+    depends on it). `restated` is the module in operations that the oracle knows, where torch writes
+    into memory behind autograd's back: the bounds are its, the answers still those of `module`,
+    with which it is compared every time. `constants` names inputs of numbers, as "input 1", for
+    which torch has no gradient and raises if asked. With `either` a gradient exactly on a kink may
+    be that of either side, for versions of torch differ there.
     """
     modules = _Modules(module, ignores)
     bounded = modules if restated is None else _Modules(restated, ignores)
@@ -138,6 +139,7 @@ def spec(
             exact=exact,
             split=split,
             draws=draws,
+            settled=settled,
             known_bad=known_bad,
             reads_mask=reads_mask,
             claims=tuple(claims),

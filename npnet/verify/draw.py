@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,11 @@ class Values:
 
     kind "real": any family. "positive": the same, made positive. "nonnegative": their absolute
     values. "index": integers below `high`, with repeats. "distinct": integers below `high`, without
-    repeats along the last axis. "even": integers below `high`, each that occurs occurring equally
-    often. "choice": integers from `extra`. "fixed": the integers `extra`, in order. "bool": true or
-    false. "sign": 1 or -1. "probability": non-negative, summing to 1 along axis `axis`.
-    "log_probability": its logarithm. "binary": 0 or 1, or in between. "unit": from 0 to
-    1, both included. `kinks` are values that must turn up often.
+    repeats in the last `axes` axes. "even": integers below `high`, each that occurs occurring
+    equally often. "choice": integers from `extra`. "fixed": the integers `extra`, in order. "bool":
+    true or false. "sign": 1 or -1. "probability": non-negative, summing to 1 along axis `axis`.
+    "log_probability": its logarithm. "sixteenths": 1/16, 3/16, …, 15/16. "binary": 0 or 1, or in
+    between. "unit": from 0 to 1, both included. `kinks` are values that must turn up often.
     """
 
     shape: tuple[int, ...]
@@ -36,6 +37,7 @@ class Values:
     kinks: tuple[float, ...] = (0.0,)
     high: int = 1
     axis: int = 0
+    axes: int = 1
     extra: tuple[int, ...] = ()  # further values that an index may take, or those that are fixed
 
 
@@ -262,6 +264,8 @@ def data(values: Values, rng: np.random.Generator, chosen: Sequence[str], dtype:
     elif values.kind == "unit":
         out = np.abs(out)
         out = np.minimum(out, 1 / np.maximum(out, 1))
+    elif values.kind == "sixteenths":
+        out = (2 * rng.integers(0, 8, out.shape) + 1) / 16
     return out.astype(dtype)
 
 
@@ -273,8 +277,9 @@ def _indices(values: Values, rng: np.random.Generator, sets: int) -> Array:
 
 
 def _distinct(values: Values, rng: np.random.Generator, sets: int) -> Array:
-    keys = rng.random((sets, *values.shape[:-1], values.high))
-    return np.argsort(keys, axis=-1)[..., : values.shape[-1]]
+    lead, last = values.shape[: -values.axes], values.shape[-values.axes :]
+    keys = rng.random((sets, *lead, values.high))
+    return np.argsort(keys, axis=-1)[..., : prod(last)].reshape(sets, *lead, *last)
 
 
 def _booleans(values: Values, rng: np.random.Generator, sets: int) -> Array:

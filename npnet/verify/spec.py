@@ -58,6 +58,8 @@ class Spec:
     exact: bilinear, so that small integers have an exact answer
     split: whether the first axis of every input is a batch that may be split in two
     draws: whether a configuration takes random numbers
+    settled: whether no choice hangs on how the numbers are rounded that the example's seed draws;
+        where one does, the next seed is taken
     known_bad: why torch itself is wrong under a configuration, or None
     reads_mask: whether a candidate's keep mask may be read off its own output, one number for each
         element; or the shape of the mask of an input of that shape
@@ -73,6 +75,7 @@ class Spec:
     exact: bool = False
     split: Callable[[Example], bool] = lambda example: False
     draws: Callable[[Config], bool] = lambda config: False
+    settled: Callable[[Example], bool] = lambda example: True
     known_bad: Callable[[Config], str | None] = lambda config: None
     reads_mask: ReadsMask = False
     claims: tuple[Claim, ...] = ()
@@ -116,11 +119,14 @@ def build(
             if isinstance(x, Values):
                 (kwargs[name],), more = slots((x,), f"kwarg {name} ")
                 wanted |= more
-        wanted |= {f"state {name}": v for name, v in spec.state(config).items()}
+        state = spec.state(config)
+        wanted |= {f"state {name}": v for name, v in state.items()}
         # constructor arguments that are tensors are buffers (or, for _weight, parameters)
-        config = {**config, **{name: Slot(f"state {name.lstrip('_')}") for name in tensors}}
+        owners = {name: name if name in state else name.lstrip("_") for name in tensors}
+        wanted |= {f"state {owners[name]}": v for name, v in tensors.items() if v.kind != "real"}
+        config = {**config, **{name: Slot(f"state {owner}") for name, owner in owners.items()}}
     arrays = {name: data(v, rng, chosen, dtype) for name, v in wanted.items()}
-    return Example(
+    example = Example(
         spec.name,
         config,
         arrays,
@@ -132,6 +138,9 @@ def build(
         choices,
         spec.draws(config),
     )
+    while not spec.settled(example):
+        example.seed += 1
+    return example
 
 
 def draw_cotangents(

@@ -1,248 +1,295 @@
 from tests.mutants import Mutant
 
 _INPUT = "gradient of input 0"
-_BINCOUNT = "dx = np.bincount(where.ravel(), dy.ravel(), minlength=x.size)"
-# where the windows are wrong, the backward pass must not stumble before the output is judged
-_ANYWHERE = {_BINCOUNT: _BINCOUNT.replace("where.ravel()", "where.ravel() % max(1, x.size)")}
+_INDICES = ("y 1", _INPUT)
+_WINDOWS = "npnet.nn._windows"
+_CEIL = "(-(-span // s) if layer.ceil_mode else span // s)"
+_MEETS = "if o < 1 or not ((at >= 0) & (at < n)).any(1).all():"
+_POSITIONS = "positions(winners(levels, windows), levels, windows)), vjp)"
+_SPREAD = "spread(dy, winners(levels, windows), levels, windows)"
+_MAX_TAPS = "pairs = pooling.taps(tuple(size), out)"
+_AVG_TAPS = "pairs = pooling.taps(size, out)"
 
-_BOTH: list[tuple[str, dict[str, str], str]] = [
+
+def _replaced(name: str, value: str, tail: str) -> str:
+    return f"pairs = pooling._replace({name}={value}).taps({tail}, out)"
+
+
+_ALL: list[tuple[str, dict[str, str]]] = [
     (
         "takes 1 for the default stride",
-        {"stride = kernel if layer.stride is None": "stride = (1, 1) if layer.stride is None"},
-        "y",
+        {"stride = kernel if layer.stride is None": "stride = (1,) * axes if layer.stride is None"},
     ),
-    (
-        "ignores ceil_mode",
-        {"(-(-span // s) if layer.ceil_mode else span // s)": "max(span // s, 0)"},
-        "y",
-    ),
+    ("ignores ceil_mode", {_CEIL: "max(span // s, 0)"}),
     (
         "rounds up always",
         {
-            "(-(-span // s) if layer.ceil_mode else span // s)": "-(-span // s)",
+            _CEIL: "-(-span // s)",
             "if layer.ceil_mode and (o - 1)": "if (o - 1)",
         },
+    ),
+    (
+        "keeps a last window that begins behind the input",
+        {"if layer.ceil_mode and (o - 1) * s >= n + p:": "if False:", _MEETS: "if o < 1:"},
+    ),
+]
+_PADDED: list[tuple[str, dict[str, str]]] = [
+    (
+        "counts the padding once",
+        {"n + 2 * p - d * (k - 1) - 1": "max(0, n + p - d * (k - 1) - 1)", _MEETS: "if o < 1:"},
+    ),
+]
+
+_MAX: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
+    ("starts from 0", {"-np.inf, x.dtype)": "0, x.dtype)"}, "y"),
+    ("the maximum is float64", {"-np.inf, x.dtype)": "-np.inf)"}, "y"),
+    (
+        "ignores the dilation",
+        {_MAX_TAPS: _replaced("dilation", "(1,) * len(size)", "tuple(size)")},
+        "y",
+    ),
+    ("the last of equal maxima wins", {"integer(k - t)": "integer(t + 1)"}, _INDICES),
+    (
+        "all of the equal maxima get the gradient",
+        {"r == best[along(w.axis, outputs)]": "r > 0"},
+        _INDICES,
+    ),
+    (
+        "the indices are int32",
+        {_POSITIONS: _POSITIONS.replace("), vjp)", ".astype(np.int32)), vjp)")},
+        _INDICES,
+    ),
+    (
+        "the indices count the padding",
+        {_POSITIONS: _POSITIONS.replace("), vjp)", " + pooling.padding[0]), vjp)")},
+        _INDICES,
+    ),
+    (
+        "the indices run through all planes",
+        {
+            _POSITIONS: _POSITIONS.replace(
+                "), vjp)",
+                " + math.prod(size) * np.arange(math.prod(x.shape[:-axes])).reshape("
+                "*x.shape[:-axes], *(1,) * axes)), vjp)",
+            )
+        },
+        _INDICES,
+    ),
+    (
+        "windows that overlap overwrite each other's gradient",
+        {"winner += share * mask": "winner[...] = share * mask"},
+        _INPUT,
+    ),
+    (
+        "takes windows with gaps to be apart where the stride is the kernel's size",
+        {"apart=s > d * (k - 1)": "apart=s >= k"},
+        _INPUT,
+    ),
+    (
+        "spreads the gradient over the window",
+        {_SPREAD: _SPREAD.replace("dy", "dy / math.prod(pooling.kernel)")},
+        _INPUT,
+    ),
+    ("the gradient is the maximum's", {_SPREAD: _SPREAD.replace("dy", "dy * y")}, _INPUT),
+    ("the gradient is float64", {"np.zeros(z.shape, dy.dtype)": "np.zeros(z.shape)"}, _INPUT),
+]
+_MAX_OF_SEVERAL_AXES: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
+    (
+        "exchanges the padding of the axes",
+        {_MAX_TAPS: _replaced("padding", "pooling.padding[::-1]", "tuple(size)")},
         "y",
     ),
     (
-        "keeps a last window that begins in the padding",
+        "exchanges the strides of the axes",
+        {_MAX_TAPS: _replaced("stride", "pooling.stride[::-1]", "tuple(size)")},
+        ("y", _INPUT),
+    ),
+    (
+        "the indices run down the columns",
         {
-            "if layer.ceil_mode and (o - 1) * s >= n + p:": "if False:",
-            "if max(dilation) > 1:": "if False:",
+            _POSITIONS: "(lambda i: i % size[-1] * math.prod(size[:-1]) + i // size[-1])("
+            + _POSITIONS.replace("), vjp)", ")), vjp)")
+        },
+        _INDICES,
+    ),
+    (
+        "the first of equal maxima is the first column by column",
+        {
+            "windows = sliding(pooling, size, pooling.outputs(layer, size))": "windows = sliding("
+            "pooling, size, pooling.outputs(layer, size))[::-1]",
+            "windows[0].axis": "windows[-1].axis",
+        },
+        _INDICES,
+    ),
+]
+
+_AVG: list[tuple[str, dict[str, str], str]] = [
+    ("always counts the padding", {"if not include_padding:": "if False:"}, "y"),
+    ("never counts the padding", {"if not include_padding:": "if True:"}, "y"),
+    (
+        "counts what is behind the right padding",
+        {"last = np.minimum(first + k, n + p)": "last = first + k"},
+        "y",
+    ),
+    (
+        "leaves the last element of a window out",
+        {"in taps:\n            y[": "in taps[: max(1, len(taps) - 1)]:\n            y["},
+        "y",
+    ),
+    ("does not divide the gradient", {"shared(dy / divisors": "shared(dy * 1"}, _INPUT),
+    (
+        "divides the gradient by the size of the kernel",
+        {"shared(dy / divisors": "shared(dy / int(np.prod(pooling.kernel))"},
+        _INPUT,
+    ),
+    (
+        "windows that overlap overwrite each other's gradient",
+        {"dx[along(axis, inputs)] += dy": "dx[along(axis, inputs)] = dy"},
+        _INPUT,
+    ),
+    (
+        "the gradient goes to the first element only",
+        {"in taps:\n            dx": "in taps[:1]:\n            dx"},
+        _INPUT,
+    ),
+    (
+        "divides the caller's gradient",
+        {"shared(dy / divisors": "shared(np.divide(dy, divisors, out=dy)"},
+        "dy",
+    ),
+    (
+        "the divisor is int64, and so the mean float64",
+        {"np.asarray(n, x.dtype)": "np.asarray(n)"},
+        "y",
+    ),
+    (
+        "the gradient is float64",
+        {"np.zeros(resized(dy, axis, n), dy.dtype)": "np.zeros(resized(dy, axis, n))"},
+        _INPUT,
+    ),
+]
+_DIVISOR = "if divisor is None else divisor"
+_AVG_OF_SEVERAL_AXES: list[tuple[str, dict[str, str], str]] = [
+    (
+        "exchanges the padding of the axes",
+        {_AVG_TAPS: _replaced("padding", "pooling.padding[::-1]", "size")},
+        "y",
+    ),
+    ("ignores divisor_override", {_DIVISOR: ""}, "y"),
+    (
+        "divides by divisor_override and by the size of the kernel",
+        {_DIVISOR: _DIVISOR + " * int(np.prod(pooling.kernel))"},
+        "y",
+    ),
+]
+
+_POWERS = "np.where(total == 0, 0, dy * total ** (1 / p - 1) * scale)"
+_LP: list[tuple[str, dict[str, str], str]] = [
+    ("takes powers of |x|", {"summed(x**p": "summed(np.abs(x) ** p"}, "y"),
+    ("averages the powers", {"math.prod(pooling.kernel) / counts(": "1 / counts("}, "y"),
+    (
+        "counts a window that the input does not fill for what it is",
+        {"math.prod(pooling.kernel) / counts(": "1 + 0 * counts("},
+        "y",
+    ),
+    ("takes no root", {"y = total ** (1 / p)": "y = total"}, "y"),
+    ("takes the square root always", {"y = total ** (1 / p)": "y = total**0.5"}, "y"),
+    ("the scale is float64", {"scale = scale.astype(x.dtype)": "scale = scale * 1.0"}, "y"),
+    (
+        "the gradient of a window of zeros is nan",
+        {_POWERS: _POWERS.replace("total == 0", "np.isnan(total)")},
+        _INPUT,
+    ),
+    (
+        "forgets the power of the norm in the gradient",
+        {_POWERS: _POWERS.replace(" * total ** (1 / p - 1)", "")},
+        _INPUT,
+    ),
+    (
+        "forgets in the gradient that a window is not full",
+        {_POWERS: _POWERS.replace(" * scale)", ")")},
+        _INPUT,
+    ),
+    ("multiplies the gradient by x", {" * x ** (p - 1)": " * x"}, _INPUT),
+    ("loses the sign of x in the gradient", {" * x ** (p - 1)": " * np.abs(x) ** (p - 1)"}, _INPUT),
+    ("takes the largest for the norm -inf", {"math.copysign(1.0, p)": "1.0"}, "y"),
+    ("takes the largest x and not the largest |x|", {"sign * np.abs(x)": "sign * x"}, "y"),
+    (
+        "loses the sign of the largest |x| in the gradient",
+        {"levels, windows) * np.sign(x)": "levels, windows)"},
+        _INPUT,
+    ),
+]
+
+_WHERE = "where = indices.reshape(planes, math.prod(x.shape[-axes:]))"
+_TAKEN = "np.take_along_axis(dy.reshape(planes, area), where, -1)"
+_ASKED = ("y", "forward")  # a size that does not fit the indices is refused
+_UNPOOL: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
+    ("forgets the padding", {"(n - 1) * s + k - 2 * p": "(n - 1) * s + k"}, _ASKED),
+    ("multiplies the size by the stride", {"(n - 1) * s + k - 2 * p": "n * s"}, _ASKED),
+    (
+        "takes 1 for the default stride",
+        {"stride = kernel if layer.stride is None": "stride = (1,) * axes if layer.stride is None"},
+        _ASKED,
+    ),
+    ("ignores output_size", {"if wanted is not None:": "if False:"}, _ASKED),
+    ("takes N and C for the size", {"[*wanted][2:]": "[*wanted][: len(size)]"}, _ASKED),
+    (
+        "puts all planes into the first",
+        {
+            "np.put_along_axis(y, where, x.reshape(where.shape), -1)": "y.reshape(-1)[where] = "
+            "x.reshape(where.shape)"
         },
         "y",
     ),
     (
-        "counts the padding once",
-        {"n + 2 * p - d * (k - 1) - 1": "max(0, n + p - d * (k - 1) - 1)"},
+        "the output is float64",
+        {"np.zeros((planes, area), x.dtype)": "np.zeros((planes, area))"},
+        "y",
+    ),
+    (
+        "reads the gradient in order, not by the indices",
+        {_TAKEN: "dy.reshape(planes, area)[:, : where.shape[1]].copy()"},
+        _INPUT,
+    ),
+    (
+        "gives no gradient to a maximum of 0",
+        {"Grads((dx.reshape(x.shape), None))": "Grads((dx.reshape(x.shape) * (x != 0), None))"},
+        _INPUT,
+    ),
+    (
+        "returns the gradient of one input",
+        {"Grads((dx.reshape(x.shape), None))": "Grads((dx.reshape(x.shape),))"},
+        _INPUT,
+    ),
+]
+_UNPOOL_OF_SEVERAL_AXES: list[tuple[str, dict[str, str], str]] = [
+    (
+        "runs down the columns",
+        {
+            _WHERE: "i, rows = indices, math.prod(size[:-1])\n    "
+            + _WHERE.replace("indices.reshape", "(i % size[-1] * rows + i // size[-1]).reshape")
+        },
         "y",
     ),
 ]
 
 MUTANTS = [
     *(
-        Mutant(layer, mistake, edits, blames=blames)
-        for layer in ("MaxPool2d", "AvgPool2d")
-        for mistake, edits, blames in _BOTH
+        Mutant(f"{name}{axes}d", mistake, edits, blames="y", module=_WINDOWS)
+        for name in ("MaxPool", "AvgPool", "LPPool")
+        for axes in (1, 2, 3)
+        for mistake, edits in (_ALL if name == "LPPool" else _ALL + _PADDED)
     ),
-    Mutant(
-        "MaxPool2d",
-        "starts from 0",
-        {"-np.inf, x.dtype)": "0, x.dtype)", **_ANYWHERE},
-        blames="y",
-    ),
-    Mutant(
-        "MaxPool2d",
-        "exchanges the padding of height and width",
-        {"stride, padding, dilation)]": "stride, padding[::-1], dilation)]", **_ANYWHERE},
-        blames="y",
-    ),
-    Mutant(
-        "MaxPool2d",
-        "exchanges the strides of height and width",
-        {"stride, padding, dilation)]": "stride[::-1], padding, dilation)]", **_ANYWHERE},
-        blames=("y", "gradient of input 0"),
-    ),
-    Mutant(
-        "MaxPool2d",
-        "ignores the dilation",
-        {"stride, padding, dilation)]": "stride, padding, (1, 1))]", **_ANYWHERE},
-        blames="y",
-    ),
-    Mutant(
-        "MaxPool2d",
-        "the maximum is float64",
-        {"-np.inf, x.dtype)": "-np.inf)"},
-        blames="y",
-    ),
-    Mutant(
-        "MaxPool2d",
-        "the last of equal maxima wins",
-        {"* np.int32(K - k)": "* np.int32(1 + k)", "K - rank)": "rank - 1)"},
-        blames=("y 1", "gradient of input 0"),
-    ),
-    Mutant(
-        "MaxPool2d",
-        "the indices are int32",
-        {"(kept, indices())": "(kept, indices().astype(np.int32))"},
-        blames=("y 1", "gradient of input 0"),
-    ),
-    Mutant(
-        "MaxPool2d",
-        "the indices count the padding",
-        {"(kept, indices())": "(kept, indices() + padding[0] * size[1] + padding[1])"},
-        blames=("y 1", "gradient of input 0"),
-    ),
-    Mutant(
-        "MaxPool2d",
-        "the indices run down the columns",
-        {"(kept, indices())": "(kept, indices() % size[1] * size[0] + indices() // size[1])"},
-        blames=("y 1", "gradient of input 0"),
-    ),
-    Mutant(
-        "MaxPool2d",
-        "the indices run through all planes",
-        {
-            "(kept, indices())": "(kept, indices() + math.prod(size) * np.arange("
-            "math.prod(x.shape[:-2])).reshape(*x.shape[:-2], 1, 1))"
-        },
-        blames=("y 1", "gradient of input 0"),
-    ),
-    Mutant(
-        "MaxPool2d",
-        "all of the equal maxima get the gradient",
-        {
-            _BINCOUNT: "dx = np.zeros_like(x)\n"
-            "            for (rows, of_x), (columns, in_x) in itertools.product(*windows):\n"
-            "                won = x[..., of_x, in_x] == y[..., rows, columns]\n"
-            "                dx[..., of_x, in_x] += dy[..., rows, columns] * won"
-        },
-        blames=_INPUT,
-    ),
-    Mutant(
-        "MaxPool2d",
-        "windows that overlap overwrite each other's gradient",
-        {_BINCOUNT: "dx = np.zeros(x.size)\n            dx[where.ravel()] = dy.ravel()"},
-        blames=_INPUT,
-    ),
-    Mutant(
-        "MaxPool2d",
-        "all planes' gradients land in the first",
-        {"where = planes * math.prod(size) + where": "where = planes * 0 + where"},
-        blames=_INPUT,
-    ),
-    Mutant(
-        "MaxPool2d",
-        "spreads the gradient over the window",
-        {_BINCOUNT: _BINCOUNT + " / math.prod(kernel)"},
-        blames=_INPUT,
-    ),
-    Mutant(
-        "MaxPool2d",
-        "the gradient is the maximum's",
-        {_BINCOUNT: _BINCOUNT.replace("dy.ravel()", "(dy * y).ravel()")},
-        blames=_INPUT,
-    ),
-    Mutant(
-        "MaxPool2d",
-        "the gradient is float64",
-        {"dx.reshape(x.shape).astype(x.dtype)": "dx.reshape(x.shape)"},
-        blames=_INPUT,
-    ),
-    Mutant(
-        "AvgPool2d",
-        "exchanges the padding of height and width",
-        {"stride, padding, (1, 1))]": "stride, padding[::-1], (1, 1))]"},
-        blames="y",
-    ),
-    Mutant(
-        "AvgPool2d",
-        "always counts the padding",
-        {"if not self.count_include_pad:": "if False:"},
-        blames="y",
-    ),
-    Mutant(
-        "AvgPool2d",
-        "never counts the padding",
-        {"if not self.count_include_pad:": "if True:"},
-        blames="y",
-    ),
-    Mutant(
-        "AvgPool2d",
-        "counts what is behind the right padding",
-        {"last = np.minimum(first + k, n + p)": "last = first + k"},
-        blames="y",
-    ),
-    Mutant(
-        "AvgPool2d",
-        "ignores divisor_override",
-        {"if self.divisor_override is not None:": "if False:"},
-        blames="y",
-    ),
-    Mutant(
-        "AvgPool2d",
-        "divides by divisor_override and by the count",
-        {
-            "return np.full((1, 1), self.divisor_override)": "return np.full((1, 1), "
-            "self.divisor_override * math.prod(_geometry(self)[0]))"
-        },
-        blames="y",
-    ),
-    Mutant(
-        "AvgPool2d",
-        "leaves the last row and column of a window out",
-        {
-            "for outputs, inputs in pairs:\n                y[": "for outputs, inputs in "
-            "pairs[: max(1, len(pairs) - 1)]:\n                y["
-        },
-        blames="y",
-    ),
-    Mutant(
-        "AvgPool2d",
-        "does not divide the gradient",
-        {"dx = dy / divisor": "dx = dy * 1"},
-        blames=_INPUT,
-    ),
-    Mutant(
-        "AvgPool2d",
-        "divides the gradient by the size of the kernel",
-        {"dx = dy / divisor": "dx = dy / math.prod(kernel)"},
-        blames=_INPUT,
-    ),
-    Mutant(
-        "AvgPool2d",
-        "windows that overlap overwrite each other's gradient",
-        {
-            "dx[along(axis, inputs)] += rows[along(axis, outputs)]": "dx[along(axis, inputs)] = "
-            "rows[along(axis, outputs)]"
-        },
-        blames=_INPUT,
-    ),
-    Mutant(
-        "AvgPool2d",
-        "the gradient goes to the first row and column only",
-        {
-            "for outputs, inputs in pairs:\n                    dx": "for outputs, inputs in "
-            "pairs[:1]:\n                    dx"
-        },
-        blames=_INPUT,
-    ),
-    Mutant(
-        "AvgPool2d",
-        "divides the caller's gradient",
-        {"dx = dy / divisor": "dx = np.divide(dy, divisor, out=dy)"},
-        blames="dy",
-    ),
-    Mutant(
-        "AvgPool2d",
-        "the divisor is int64, and so the mean float64",
-        {"self._divisor(size, out).astype(x.dtype)": "self._divisor(size, out)"},
-        blames="y",
-    ),
-    Mutant(
-        "AvgPool2d",
-        "the gradient is float64",
-        {"np.zeros(_resized(dx, axis, n), dx.dtype)": "np.zeros(_resized(dx, axis, n))"},
-        blames=_INPUT,
+    *(
+        Mutant(f"{name}{axes}d", mistake, edits, blames=blames)
+        for name, always, of_several_axes in (
+            ("MaxPool", _MAX, _MAX_OF_SEVERAL_AXES),
+            ("AvgPool", _AVG, _AVG_OF_SEVERAL_AXES),
+            ("LPPool", _LP, []),
+            ("MaxUnpool", _UNPOOL, _UNPOOL_OF_SEVERAL_AXES),
+        )
+        for axes in (1, 2, 3)
+        for mistake, edits, blames in (*always, *(of_several_axes if axes > 1 else ()))
     ),
 ]

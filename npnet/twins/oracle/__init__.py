@@ -32,6 +32,20 @@ Pair = tuple[Array, Array | None]
 """A value and its error as arrays; None is exact."""
 
 
+class Uniform(TorchDispatchMode):
+    """torch drawing numbers between 0 and 1 from a NumPy generator, as the candidate does."""
+
+    def __init__(self, rng: Any) -> None:
+        super().__init__()
+        self._rng = rng
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.rand.default:
+            drawn = torch.from_numpy(np.asarray(self._rng.random(tuple(args[0]))))
+            return drawn.to(kwargs.get("device"), kwargs.get("dtype"))
+        return func(*args, **(kwargs or {}))
+
+
 class Masks(TorchDispatchMode):
     """Plain torch drawing its masks and slopes from a NumPy generator, as the candidate does."""
 
@@ -181,10 +195,12 @@ def _pass(
         elif not example.draws:
             outputs, updates = call(made)
         elif way.bounded:
-            setting().rng = _masks(example)
-            outputs, updates = call(made)
+            setting().rng = rng = _masks(example)
+            with Uniform(rng):
+                outputs, updates = call(made)
         else:
-            with Masks(_masks(example)):
+            rng = _masks(example)
+            with Masks(rng), Uniform(rng):
                 outputs, updates = call(made)
     finally:
         owners.clear()

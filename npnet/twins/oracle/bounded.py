@@ -257,7 +257,8 @@ def watch(size: Tensor) -> None:
 def note_pole(value: Any, error: Tensor | None) -> None:
     """Note, while watching, whether a divisor or the like is exactly 0."""
     if _setting.watching and not _setting.poles and isinstance(value, torch.Tensor):
-        pole = value == 0 if error is None else (value == 0) & (error == 0)
+        lost = 64.0 * _setting.precision.eta  # what underflow adds
+        pole = value == 0 if error is None else (value == 0) & (error <= lost)
         _setting.poles = bool(pole.any())
 
 

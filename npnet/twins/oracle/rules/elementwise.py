@@ -19,6 +19,7 @@ import torch
 
 from npnet.twins.oracle.bounded import (
     Bounded,
+    error_of,
     finished,
     note_pole,
     overwrite,
@@ -229,7 +230,19 @@ def square(a: Any) -> Bounded:
 
 @rule("pow.Tensor_Scalar")
 def pow_(a: Any, exponent: float) -> Bounded:
-    """a to a constant power; small ones as people write them: products and roots."""
+    """a to a constant power; small ones as people write them: products and roots.
+
+    Whatever it is computed by, a positive power of exactly 0 is exactly 0.
+    """
+    power = _power(a, exponent)
+    value, error = parts(a)
+    if exponent > 0 and power.error is not None and isinstance(value, torch.Tensor):
+        zero = value == 0 if error is None else (value == 0) & (error == 0)
+        power.set_error(power.error.masked_fill(zero, 0.0))
+    return power
+
+
+def _power(a: Any, exponent: float) -> Bounded:
     if exponent == 1:
         return mul(a, 1.0)
     if exponent == 2:
@@ -244,17 +257,28 @@ def pow_(a: Any, exponent: float) -> Bounded:
         return reciprocal(a)
     value, error = parts(a)
     power = value**exponent
+    grown = None
     if error is not None:
         # the slope is largest where |a| is largest (exponent >= 1) or smallest
         size = value.abs() + error if exponent >= 1 else (value.abs() - error).clamp_min_(0.0)
         slope = size.pow_(exponent - 1).mul_(abs(exponent))
-        error = slope.mul_(error).masked_fill_(error == 0, 0.0)
+        grown = slope.mul_(error).masked_fill_(error == 0, 0.0)
+        if 0 < exponent < 1:
+            grown = torch.fmin(grown, error**exponent)
     if exponent < 0:
-        note_pole(value, parts(a)[1])
-    inexact = constant_error(exponent)
-    if inexact is not None:  # such as 1/3: aᵖ changes by log(a)·aᵖ per unit of p
-        error = plus(error, torch.xlogy(power, value.abs()).abs_().mul_(inexact))
-    return rounded(power, error, max(4.0, abs(exponent)))
+        note_pole(value, error)
+    if exponent == floor(exponent):
+        return rounded(power, grown, max(4.0, abs(exponent)))
+    # exp(exponent · log|a|) is one too, with an exponent of which each digit is rounded
+    logarithm = value.abs().log_().abs_().nan_to_num_(nan=0.0, posinf=0.0)
+    power_error = logarithm.mul_(2.0 * abs(exponent) * setting().precision.u).mul_(power.abs())
+    result = rounded(power, plus(grown, power_error.nan_to_num_(nan=0.0, posinf=0.0)), 4.0)
+    bound = error_of(result)
+    if error is None:
+        return Bounded(power, bound.masked_fill(value < 0, 0.0))  # certainly nan
+    perhaps = value - error < -64.0 * setting().precision.eta
+    bound = bound.masked_fill(perhaps, torch.inf).masked_fill(value + error < 0, 0.0)
+    return Bounded(power, bound)
 
 
 @rule("pow_.Scalar")

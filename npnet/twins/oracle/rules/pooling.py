@@ -2,7 +2,8 @@
 
     avg_pool    a sum of n terms, divided by a number that is not always n
     max_pool    the largest error of what may be the maximum; where that is not decided, each
-                position within reach of the maximum may receive the gradient
+                position within reach of the maximum may receive the gradient. Where windows are
+                drawn, they may be anywhere
 
 Between exact values a tie is decided: the first position of the window, as in torch on the CPU.
 """
@@ -30,14 +31,20 @@ aten = torch.ops.aten
 
 
 def _averaged(form: Callable[[Tensor], Tensor], a: Any, n: int) -> Bounded:
-    """A linear map that adds at most n terms, each with a factor that is rounded."""
+    """A linear map that adds at most n terms, each with a factor that is rounded.
+
+    Nothing underflows where every term is exactly 0.
+    """
     value, error = parts(a)
     p = setting().precision
-    size = value.abs().mul_((n + 1) * p.u)
+    size = value.abs()
+    present = size > 0 if error is None else size + error > 0
+    size.mul_((n + 1) * p.u)
     if error is not None:
         size.add_(error, alpha=1.0 + (n + 1) * p.u)
-    # a divisor may be negative
-    return finished(form(value), form(size).abs_().add_(p.eta), error is not None)
+    bound = form(size).abs_()  # a divisor may be negative
+    bound.add_(form(present.to(torch.float64)) != 0, alpha=p.eta)
+    return finished(form(value), bound, error is not None)
 
 
 @rule("avg_pool2d", "avg_pool3d")
@@ -60,131 +67,172 @@ def avg_pool_backward(
     return _averaged(lambda a: pool(a, like, kernel, stride, *args), dy, n)
 
 
-def _ends(n: int, m: int) -> int:
-    """The most elements that one of m windows over n has."""
-    return max(((-(-(o + 1) * n // m)) - o * n // m for o in range(m)), default=1)
+def _adaptive_avg_pool(name: str, axes: int) -> Callable[..., Bounded]:
+    pool: Any = overload(name)
+
+    def apply(x: Any, out: Sequence[int]) -> Bounded:
+        return _averaged(lambda a: pool(a, out), x, _longest(x.shape[-axes:], out))
+
+    return apply
 
 
-def _adaptive(name: str) -> None:
-    there: Any = overload(name)
-    back: Any = overload(f"{name}_backward")
+def _adaptive_avg_pool_backward(name: str, axes: int) -> Callable[..., Bounded]:
+    back: Any = overload(name)
 
-    @rule(name)
-    def forward(x: Any, new: Sequence[int]) -> Bounded:
-        old = x.shape[-len(new) :]
-        n = prod(_ends(a, b) for a, b in zip(old, new, strict=True))
-        return _averaged(lambda a: there(a, new), x, n)
-
-    @rule(f"{name}_backward")
-    def backward(dy: Any, x: Any) -> Bounded:
-        like, axes = parts(x)[0], int(name[-2])
-        n = prod(_ends(b, a) for a, b in zip(x.shape[-axes:], dy.shape[-axes:], strict=True))
+    def apply(dy: Any, x: Any) -> Bounded:
+        like = parts(x)[0]
+        n = _longest(dy.shape[-axes:], x.shape[-axes:])
         return _averaged(lambda a: back(a, like), dy, n)
 
+    return apply
 
-for _name in ("_adaptive_avg_pool2d", "_adaptive_avg_pool3d"):
-    _adaptive(_name)
+
+def _longest(size: Sequence[int], out: Sequence[int]) -> int:
+    """The most elements that an adaptive window can have."""
+    return prod(-(-n // o) + (n % o > 0) for n, o in zip(size, out, strict=True))
+
+
+for _d in (2, 3):
+    rule(f"_adaptive_avg_pool{_d}d")(_adaptive_avg_pool(f"_adaptive_avg_pool{_d}d", _d))
+    _name = f"_adaptive_avg_pool{_d}d_backward"
+    rule(_name)(_adaptive_avg_pool_backward(_name, _d))
 
 
 Sizes = tuple[int, ...]
+Places = tuple[Tensor, Tensor]
+"""(positions, inside): where in the flattened input the elements of every window may be."""
 
 
-@lru_cache(maxsize=256)
-def _windows(
-    size: Sizes, out: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
-) -> tuple[Tensor, Tensor]:
-    """(positions, inside): where in the flattened input the elements of every window are."""
+def _places(size: Sizes, axes: Sequence[Places]) -> Places:
+    """The windows of a plane from those of its axes."""
     positions = torch.zeros(1, 1, dtype=torch.int64)
     inside = torch.ones(1, 1, dtype=torch.bool)
-    for n, m, k, s, p, d in zip(size, out, kernel, stride, padding, dilation, strict=True):
-        at = torch.arange(m)[:, None] * s - p + torch.arange(k) * d
+    for n, (at, within) in zip(size, axes, strict=True):
         positions = (positions[:, None, :, None] * n + at[:, None]).flatten(2).flatten(0, 1)
-        inside = (
-            (inside[:, None, :, None] & ((at >= 0) & (at < n))[:, None]).flatten(2).flatten(0, 1)
-        )
+        inside = (inside[:, None, :, None] & within[:, None]).flatten(2).flatten(0, 1)
     return positions.masked_fill(~inside, 0), inside
 
 
-def _within_reach(
-    x: Bounded, indices: Tensor, options: Sequence[Sequence[int]]
-) -> tuple[Tensor, Tensor]:
-    """(positions of every window, which of them may hold its maximum)."""
-    value, error = parts(x)
-    assert error is not None
-    kernel = tuple(options[0])
+@lru_cache(maxsize=256)
+def _sliding(
+    size: Sizes, out: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
+) -> Places:
+    axes = []
+    for n, m, k, s, p, d in zip(size, out, kernel, stride, padding, dilation, strict=True):
+        at = torch.arange(m)[:, None] * s - p + torch.arange(k) * d
+        axes.append((at, (at >= 0) & (at < n)))
+    return _places(size, axes)
+
+
+def _sliding_places(
+    size: Sizes,
+    out: Sizes,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (),
+    dilation: Sequence[int] = (),
+    ceil_mode: bool = False,
+) -> Places:
     d = len(kernel)
     defaults = (kernel, (0,) * d, (1,) * d)
-    rest = [tuple(o) or default for o, default in zip(options[1:], defaults, strict=True)]
-    positions, inside = _windows(tuple(value.shape[-d:]), tuple(indices.shape[-d:]), kernel, *rest)
-    values, errors = value.flatten(-d), error.flatten(-d)
-    winner = indices.flatten(-d)
+    rest = [
+        tuple(o) or tuple(default)
+        for o, default in zip((stride, padding, dilation), defaults, strict=True)
+    ]
+    return _sliding(size, out, tuple(kernel), *rest)
+
+
+@lru_cache(maxsize=256)
+def _adaptive_places(size: Sizes, out: Sizes, *_: Any) -> Places:
+    axes = []
+    for n, m in zip(size, out, strict=True):
+        o = torch.arange(m)[:, None]
+        first, end = o * n // m, -(-(o + 1) * n // m)
+        at = first + torch.arange(int((end - first).max()) if m else 0)
+        axes.append((at, at < end))
+    return _places(size, axes)
+
+
+def _random_places(size: Sizes, out: Sizes, *_: Any) -> Places:
+    """The whole plane: which windows were drawn is not known on the way back."""
+    positions = torch.arange(prod(size)).expand(prod(out), prod(size))
+    return positions, torch.ones(1, 1, dtype=torch.bool)
+
+
+def _within_reach(x: Bounded, indices: Tensor, places: Places, axes: int) -> Tensor:
+    """Which elements of every window may be its maximum."""
+    value, error = parts(x)
+    assert error is not None
+    positions, inside = places
+    values, errors = value.flatten(-axes), error.flatten(-axes)
+    winner = indices.flatten(-axes)
     top, reach = values.gather(-1, winner), errors.gather(-1, winner)
     below = top.unsqueeze(-1) - values[..., positions]
     doubt = errors[..., positions] + reach.unsqueeze(-1)
     near = (below <= doubt * setting().precision.k) & (doubt > 0)
-    return positions, (near | (positions == winner.unsqueeze(-1))) & inside
+    reached: Tensor = (near | (positions == winner.unsqueeze(-1))) & inside
+    return reached
 
 
-def _max_pool(name: str) -> Callable[..., tuple[Bounded, Tensor]]:
+Geometry = Callable[..., Places]
+
+
+def _max_pool(name: str, axes: int, geometry: Geometry) -> Callable[..., tuple[Bounded, Tensor]]:
     pool: Any = overload(name)
 
-    def apply(
-        x: Any,
-        kernel: Sequence[int],
-        stride: Sequence[int] = (),
-        padding: Sequence[int] = (),
-        dilation: Sequence[int] = (),
-        ceil_mode: bool = False,
-    ) -> tuple[Bounded, Tensor]:
+    def apply(x: Any, *args: Any) -> tuple[Bounded, Tensor]:
         value, error = parts(x)
-        options = (kernel, stride, padding, dilation)
-        y, indices = pool(value, kernel, stride, padding or 0, dilation or 1, ceil_mode)
+        y, indices = pool(value, *(parts(a)[0] for a in args))
         if error is None:
             return Bounded(y), indices
-        positions, near = _within_reach(x, indices, options)
-        reaching = torch.where(near, error.flatten(-len(kernel))[..., positions], 0.0)
+        places = geometry(tuple(value.shape[-axes:]), tuple(y.shape[-axes:]), *_lists(args))
+        near = _within_reach(x, indices, places, axes)
+        reaching = torch.where(near, error.flatten(-axes)[..., places[0]], 0.0)
         return Bounded(y, reaching.amax(-1).reshape(y.shape)), indices
 
     return apply
 
 
-def _max_pool_backward(name: str) -> Callable[..., Bounded]:
+def _max_pool_backward(name: str, axes: int, geometry: Geometry) -> Callable[..., Bounded]:
     pool: Any = overload(name)
 
-    def apply(
-        dy: Any,
-        x: Any,
-        kernel: Sequence[int],
-        stride: Sequence[int],
-        padding: Sequence[int],
-        dilation: Sequence[int],
-        ceil_mode: bool,
-        indices: Tensor,
-    ) -> Bounded:
+    def apply(dy: Any, x: Any, *args: Any) -> Bounded:
         value, error = parts(x)
-        options = (kernel, stride, padding, dilation)
+        indices = args[-1]
 
         def form(a: Tensor) -> Tensor:
-            result: Tensor = pool(a, value, *options, ceil_mode, indices)
+            result: Tensor = pool(a, value, *args)
             return result
 
         dx = linear_sum(form, dy)
         if error is None:
             return dx
-        positions, near = _within_reach(x, indices, options)
+        size, out = tuple(value.shape[-axes:]), tuple(indices.shape[-axes:])
+        places = geometry(size, out, *_lists(args[:-1]))
+        near = _within_reach(x, indices, places, axes)
         undecided = near & (near.sum(-1, keepdim=True) > 1)
         g, eg = parts(dy)
-        share = torch.where(undecided, plus(g.abs(), eg).flatten(-len(kernel)).unsqueeze(-1), 0.0)
-        doubt = torch.zeros_like(value).flatten(-len(kernel))
-        doubt.index_add_(-1, positions.flatten(), share.flatten(-2))
+        share = torch.where(undecided, plus(g.abs(), eg).flatten(-axes).unsqueeze(-1), 0.0)
+        doubt = torch.zeros_like(value).flatten(-axes)
+        doubt.index_add_(-1, places[0].flatten(), share.flatten(-2))
         return Bounded(dx.value, plus(dx.error, doubt.reshape(value.shape)))
 
     return apply
 
 
-for _name in ("max_pool2d_with_indices", "max_pool3d_with_indices"):
-    rule(_name)(_max_pool(_name))
-    rule(f"{_name}_backward")(_max_pool_backward(f"{_name}_backward"))
+def _lists(args: Sequence[Any]) -> list[Any]:
+    """The arguments that describe windows, which may be cached."""
+    return [tuple(a) if isinstance(a, list) else a for a in args if not isinstance(a, Tensor)]
+
+
+for _d in (2, 3):
+    for _name, _geometry in (
+        (f"max_pool{_d}d_with_indices", _sliding_places),
+        (f"adaptive_max_pool{_d}d", _adaptive_places),
+        (f"fractional_max_pool{_d}d", _random_places),
+    ):
+        rule(_name)(_max_pool(_name, _d, _geometry))
+        rule(f"{_name}_backward")(_max_pool_backward(f"{_name}_backward", _d, _geometry))
 
 
 def _padding_backward(name: str) -> Callable[..., Bounded]:

@@ -64,6 +64,7 @@ COPIES = (
     "replication_pad2d", "replication_pad3d", "im2col", "tril", "triu", "view_copy", "expand_copy",
     "permute_copy", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "repeat_interleave",
     "repeat_interleave.self_int", "masked_select", "rot90", "diag_embed",
+    "max_unpool2d", "max_unpool3d",
 )  # fmt: skip
 
 
