@@ -162,14 +162,15 @@ def silu_backward(dy: Any, x: Any) -> Bounded:
 
 
 def _until_saturated(x: Any) -> Bounded:
-    """x, but not so large that tanh(softplus(x)) is nearer to 1 than any other number is."""
+    """x, or where tanh(softplus(x)) rounds to 1 by far, the last such x."""
     return clamp_max(x, 4.0 - log(setting().precision.u) / 2.0)
 
 
 @rule("mish")
 def mish(x: Any) -> Bounded:
     """x·tanh(softplus(x))."""
-    return mul(x, tanh(log1p_exp(_until_saturated(x))))
+    value = torch.ops.aten.mish.default(parts(x)[0])
+    return Bounded(value, mul(x, tanh(log1p_exp(_until_saturated(x)))).error)
 
 
 @rule("mish_backward")
@@ -178,7 +179,8 @@ def mish_backward(dy: Any, x: Any) -> Bounded:
     z = _until_saturated(x)
     t = tanh(log1p_exp(z))
     curve = mul(mul(z, logistic(z)[0]), sub(1.0, mul(t, t)))
-    return mul(dy, add(t, curve))
+    value = torch.ops.aten.mish_backward.default(parts(dy)[0], parts(x)[0])
+    return Bounded(value, mul(dy, add(t, curve)).error)
 
 
 def _beyond(x: Any, z: Bounded, beta: float, threshold: float) -> Any:
@@ -229,5 +231,6 @@ def glu_backward(dy: Any, x: Any, dim: int) -> Bounded:
     a, b = _halves(x, dim)
     s, q = logistic(b)
     da, db = mul(dy, sigmoid(b)), mul(mul(dy, a), mul(s, q))
+    value = torch.ops.aten.glu_backward.default(parts(dy)[0], parts(x)[0], dim)
     errors = [d.error for d in (da, db) if d.error is not None]
-    return Bounded(torch.cat((da.value, db.value), dim), torch.cat(errors, dim))
+    return Bounded(value, torch.cat(errors, dim))
