@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from npnet.verify.candidate import Candidate, candidate
 from npnet.verify.engine import run_all
-from npnet.verify.finding import Verdict
 from npnet.verify.settings import Settings
 from npnet.verify.targets import native, specs
 
@@ -64,7 +63,6 @@ TORCH_ONLY = {
     # in chunks its backward pass can be called once only
     "LinearCrossEntropyLoss": {"options": st.just("none")},
 }
-NO_HALF = {"CTCLoss", "MultiMarginLoss", "MultiLabelMarginLoss"}  # no kernel in float16
 
 
 def _work(job: Job) -> tuple[Job, float, dict[str, int], list[str]]:
@@ -79,12 +77,7 @@ def _work(job: Job) -> tuple[Job, float, dict[str, int], list[str]]:
     alarms = [
         f"{source} {layer} {dtype} seed {seed}: {f.quantity} {f.verdict} ({f.message})"
         for f in report.findings
-<<<<<<< ours
-        if f.verdict is not Verdict.INSUFFICIENT and not (source == "torch" and _LACKS in f.message)
-=======
-        if f.verdict is not Verdict.INSUFFICIENT
         and not (source == "torch" and "not implemented for 'Half'" in f.message)  # has no kernel
->>>>>>> theirs
     ]
     counts = {"examples": outcome.examples, "judged": outcome.judged}
     return job, max(outcome.ratios.values(), default=0.0), counts, alarms
@@ -100,7 +93,6 @@ def jobs(total: int, seed: int, layers: Sequence[str]) -> Iterator[Job]:
         for dtype in DTYPES
         if (source != "other" or layer in others)
         and not (source == "torch" and specs()[layer].schedule)  # whose answer is torch's own
-        and not ((source, dtype) == ("torch", "float16") and layer in NO_HALF)
     ]
     share = max(1, round(total / len(kinds)))
     for first in range(0, share, BLOCK):
