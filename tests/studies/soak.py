@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from npnet.verify.candidate import Candidate, candidate
 from npnet.verify.engine import run_all
+from npnet.verify.finding import Verdict
 from npnet.verify.settings import Settings
 from npnet.verify.targets import native, specs
 
