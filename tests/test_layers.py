@@ -144,7 +144,10 @@ def test_init_draws_what_the_twin_has(name):
         ("LSTMCell", {"input_size": 20, "hidden_size": 24}),
         ("GRUCell", {"input_size": 20, "hidden_size": 24}),
         ("BatchNorm2d", {"num_features": 4}),
+        ("InstanceNorm3d", {"num_features": 4, "affine": True, "track_running_stats": True}),
+        ("GroupNorm", {"num_groups": 2, "num_channels": 6}),
         ("LayerNorm", {"normalized_shape": (3, 4)}),
+        ("RMSNorm", {"normalized_shape": (3, 4)}),
         ("PReLU", {"num_parameters": 3, "init": 0.5}),
     ],
 )
