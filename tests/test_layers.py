@@ -38,7 +38,8 @@ def test_agrees_with_its_twin(name, dtype):
 
 
 def test_every_layer_has_a_spec_and_every_spec_a_layer():
-    layers = {n for n, v in vars(nn).items() if hasattr(v, "init") and hasattr(torch_nn, n)}
+    classes = {n: v for n, v in vars(nn).items() if isinstance(v, type) and hasattr(v, "init")}
+    layers = {n for n in classes if hasattr(torch_nn, n)}
     optimizers = {f"optim.{n}" for n, v in vars(optim).items() if hasattr(v, "step")}
     optimizers = {n for n in optimizers if not n.endswith("State")} - {"optim.Groups"}
 

@@ -16,6 +16,7 @@ _ZEROS = {
 
 @spec(
     nn.AdaptiveLogSoftmaxWithLoss,
+    read={"cutoffs": lambda module: module.cutoffs[:-1]},  # torch appends n_classes
     batched=lambda config: False,  # which samples go through which tail depends on the data
     claims=(
         Claim(

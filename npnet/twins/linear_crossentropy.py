@@ -21,6 +21,10 @@ if hasattr(nn, "LinearCrossEntropyLoss"):
     @spec(
         nn.LinearCrossEntropyLoss,
         ignores={"options"},  # how much memory it takes
+        read={
+            "in_features": lambda module: module.linear.in_features,
+            "bias": lambda module: module.linear.bias is not None,
+        },
         claims=(
             Claim(
                 "There is no bias by default, other than in Linear.",

@@ -34,6 +34,7 @@ class Twin:
     training: bool = True
     loops: bool = False  # vmap does not know it, or knows it wrong
     like: float = 1.0 + 1e-9  # the factor within which bounds asked in a batch are the same
+    scales: tuple[float, ...] = (1.0, 100.0, 0.01)  # of the data that it is asked with
     target: str = ""  # what the second input of a loss is: "probabilities"
 
 

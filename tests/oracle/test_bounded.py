@@ -71,8 +71,8 @@ def test_an_operation_without_rule_says_what_to_do() -> None:
 
 def test_a_decomposition_is_noted() -> None:
     with using(Setting()) as new:
-        torch.ops.aten.logit.default(Bounded(torch.tensor([0.25], dtype=torch.float64)))
-        assert new.fallbacks == {"aten.logit.default"}
+        torch.ops.aten.rad2deg.default(exact(2))
+        assert new.fallbacks == {"aten.rad2deg.default"}
     assert setting() is not new
 
 

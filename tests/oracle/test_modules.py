@@ -34,7 +34,7 @@ def in_float64(a: np.ndarray) -> torch.Tensor:
 @twins
 def test_values_are_torchs_and_its_float32_is_within_the_bounds(twin: Twin) -> None:
     rng = np.random.default_rng(3)
-    for scale in (1.0, 100.0, 0.01):
+    for scale in twin.scales:
         data = drawn(twin, rng, np.float32, scale)
         with using(Setting(PRECISIONS["float32"], rng=np.random.default_rng(7))) as setting:
             ours = run(twin, data, bounded)

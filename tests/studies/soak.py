@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from npnet.verify.candidate import Candidate, candidate
 from npnet.verify.engine import run_all
+from npnet.verify.finding import Verdict
 from npnet.verify.settings import Settings
 from npnet.verify.targets import native, specs
 
@@ -77,7 +78,7 @@ def _work(job: Job) -> tuple[Job, float, dict[str, int], list[str]]:
     alarms = [
         f"{source} {layer} {dtype} seed {seed}: {f.quantity} {f.verdict} ({f.message})"
         for f in report.findings
-        and not (source == "torch" and "not implemented for 'Half'" in f.message)  # has no kernel
+        if f.verdict is not Verdict.INSUFFICIENT and not (source == "torch" and _LACKS in f.message)
     ]
     counts = {"examples": outcome.examples, "judged": outcome.judged}
     return job, max(outcome.ratios.values(), default=0.0), counts, alarms

@@ -234,8 +234,10 @@ def pow_(a: Any, exponent: float) -> Bounded:
 
     Whatever it is computed by, a positive power of exactly 0 is exactly 0.
     """
-    power = _power(a, exponent)
     value, error = parts(a)
+    if exponent < 0:
+        note_pole(value, error)
+    power = _power(a, exponent)
     if exponent > 0 and power.error is not None and isinstance(value, torch.Tensor):
         zero = value == 0 if error is None else (value == 0) & (error == 0)
         power.set_error(power.error.masked_fill(zero, 0.0))
@@ -265,8 +267,6 @@ def _power(a: Any, exponent: float) -> Bounded:
         grown = slope.mul_(error).masked_fill_(error == 0, 0.0)
         if 0 < exponent < 1:
             grown = torch.fmin(grown, error**exponent)
-    if exponent < 0:
-        note_pole(value, error)
     if exponent == floor(exponent):
         return rounded(power, grown, max(4.0, abs(exponent)))
     # exp(exponent · log|a|) is one too, with an exponent of which each digit is rounded
