@@ -1,6 +1,8 @@
 """Twin of the cross entropy of a linear layer, which torch has from 2.13 on."""
 
+from dataclasses import fields
 from math import log
+from typing import Any
 
 from torch import nn
 
@@ -18,12 +20,20 @@ _OPTIONS = {
 
 if hasattr(nn, "LinearCrossEntropyLoss"):
 
+    def _read_options(options: Any) -> LayerConfig | None:
+        if options is None:
+            return None
+        return LayerConfig(
+            "LinearCrossEntropyOptions", {f.name: getattr(options, f.name) for f in fields(options)}
+        )
+
     @spec(
         nn.LinearCrossEntropyLoss,
         ignores={"options"},  # how much memory it takes
         read={
             "in_features": lambda module: module.linear.in_features,
             "bias": lambda module: module.linear.bias is not None,
+            "options": lambda module: _read_options(module.options),
         },
         claims=(
             Claim(

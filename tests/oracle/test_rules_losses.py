@@ -166,7 +166,7 @@ TWINS = [
         "KLDivLoss of probabilities",
         lambda: nn.KLDivLoss(reduction="sum"),
         PAIR,
-        like=3.5,
+        like=6.0,
         target="probabilities",
     ),
     Twin("MultiLabelSoftMarginLoss", nn.MultiLabelSoftMarginLoss, PAIR, target="probabilities"),
