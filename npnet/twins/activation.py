@@ -14,12 +14,31 @@ def anything(pick: Pick, *kinks: float) -> Values:
     return pick.values("x", pick.option("shape", *SHAPES), kinks=kinks or (0.0,))
 
 
-@spec(nn.Sigmoid)
+@spec(
+    nn.Sigmoid,
+    claims=(
+        Claim(
+            "Far out it is 0 or 1, and the gradient 0; nothing overflows.",
+            lambda ask: (
+                same(ask([-1000.0, 1000.0]).y, [0.0, 1.0])
+                and same(ask([-1000.0, 1000.0]).dx, [0.0, 0.0])
+            ),
+        ),
+    ),
+)
 def Sigmoid(pick: Pick) -> Drawn:
     return {}, (anything(pick),)
 
 
-@spec(nn.Tanh)
+@spec(
+    nn.Tanh,
+    claims=(
+        Claim(
+            "The gradient comes of the output: dy (1 - y²), 0 where y has reached 1.",
+            lambda ask: same(ask([0.0, 40.0], dy=[2.0, 2.0]).dx, [2.0, 0.0]),
+        ),
+    ),
+)
 def Tanh(pick: Pick) -> Drawn:
     return {}, (anything(pick),)
 

@@ -2,12 +2,41 @@
 
 from torch import nn
 
-from npnet.twins.spec import Pick, spec
+from npnet.twins.spec import Claim, Pick, same, spec
+from npnet.verify.claim import Ask, Told
 from npnet.verify.spec import Drawn
+
+
+def _rows(ask: Ask) -> Told:
+    """Rows 5 and 7, the first of them the padding, looked up."""
+    state = {"weight": [[5.0], [7.0]]}
+    return ask([0, 1], state=state, num_embeddings=2, embedding_dim=1, padding_idx=0)
 
 
 @spec(
     nn.Embedding,
+    claims=(
+        Claim(
+            "The padding row is looked up like any other, but gets no gradient.",
+            lambda ask: (
+                same(_rows(ask).y, [[5.0], [7.0]])
+                and same(_rows(ask).params["weight"], [[0.0], [1.0]])
+            ),
+        ),
+        Claim(
+            "max_norm changes the weight itself, in the forward pass.",
+            lambda ask: same(
+                ask(
+                    [0],
+                    state={"weight": [[2.0], [2.0]]},
+                    num_embeddings=2,
+                    embedding_dim=1,
+                    max_norm=1.0,
+                ).updates["weight"][1],
+                [2.0],
+            ),
+        ),
+    ),
     # under vmap torch forgets which row is the padding
     batched=lambda config: config["max_norm"] is None and config["padding_idx"] is None,
     mutates=lambda config: ("weight",) if config["max_norm"] is not None else (),

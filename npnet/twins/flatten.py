@@ -6,7 +6,16 @@ from npnet.twins.spec import Claim, Pick, same, spec
 from npnet.verify.spec import Drawn
 
 
-@spec(nn.Flatten, exact=True)
+@spec(
+    nn.Flatten,
+    exact=True,
+    claims=(
+        Claim(
+            "By default the first axis stays: it is the batch.",
+            lambda ask: ask([[[1.0], [2.0]]] * 3).y.shape == (3, 2),
+        ),
+    ),
+)
 def Flatten(pick: Pick) -> Drawn:
     shape = pick.option("shape", (2, 3), (2, 3, 2), (3,), (2, 1, 3, 2), (1, 1), (2, 0, 3), (0, 2))
     start = pick.option("start_dim", 1, 0, 2, -1, -2)

@@ -135,7 +135,15 @@ def _power(pick: Pick) -> Power:
     return Power(pick.option("base", 0.75, 0.5, 1.25), pick.option("scale", 0.5, 1.0))
 
 
-@schedule_spec(lr_scheduler.LambdaLR)
+@schedule_spec(
+    lr_scheduler.LambdaLR,
+    claims=(
+        Claim(
+            "The factor is that of the initial rate, not of the one before.",
+            lambda ask: same(ask.rates(3, lr=1.0, lr_lambda=Power(0.5)), [1.0, 0.5, 0.25]),
+        ),
+    ),
+)
 def LambdaLR(pick: Pick) -> Config:
     return _lrs(pick) | {"lr_lambda": _power(pick)}
 
@@ -190,7 +198,15 @@ def MultiStepLR(pick: Pick) -> Config:
     }
 
 
-@schedule_spec(lr_scheduler.ConstantLR)
+@schedule_spec(
+    lr_scheduler.ConstantLR,
+    claims=(
+        Claim(
+            "From step total_iters on the rate is the initial one.",
+            lambda ask: same(ask.rates(3, lr=1.0, factor=0.5, total_iters=2), [0.5, 0.5, 1.0]),
+        ),
+    ),
+)
 def ConstantLR(pick: Pick) -> Config:
     return _lrs(pick) | {
         "factor": pick.option("factor", 0.25, 1 / 3, 1.0),
@@ -198,7 +214,15 @@ def ConstantLR(pick: Pick) -> Config:
     }
 
 
-@schedule_spec(lr_scheduler.LinearLR)
+@schedule_spec(
+    lr_scheduler.LinearLR,
+    claims=(
+        Claim(
+            "The first step has start_factor already.",
+            lambda ask: same(ask.rates(2, lr=1.0, start_factor=0.5, total_iters=1), [0.5, 1.0]),
+        ),
+    ),
+)
 def LinearLR(pick: Pick) -> Config:
     return _lrs(pick) | {
         "start_factor": pick.option("start_factor", 0.25, 1 / 3, 1.0),
@@ -207,7 +231,15 @@ def LinearLR(pick: Pick) -> Config:
     }
 
 
-@schedule_spec(lr_scheduler.ExponentialLR)
+@schedule_spec(
+    lr_scheduler.ExponentialLR,
+    claims=(
+        Claim(
+            "The first step has the initial rate.",
+            lambda ask: same(ask.rates(2, lr=1.0, gamma=0.5), [1.0, 0.5]),
+        ),
+    ),
+)
 def ExponentialLR(pick: Pick) -> Config:
     return _lrs(pick) | {"gamma": pick.option("gamma", 0.5, 0.9, 1.0)}
 

@@ -41,7 +41,19 @@ def SGD(pick: Pick) -> Config:
     return config
 
 
-@optimizer_spec(torch.optim.RMSprop)
+@optimizer_spec(
+    torch.optim.RMSprop,
+    claims=(
+        Claim(
+            "eps is added outside of the root.",
+            lambda ask: same(ask.steps([1.0], [[1.0]], lr=0.5, alpha=0.75, eps=0.5), [[0.5]]),
+        ),
+        Claim(
+            "There is no bias correction: the first step is 1 / √(1 - alpha) times as long.",
+            lambda ask: same(ask.steps([1.0], [[1.0]], lr=0.25, alpha=0.75, eps=0.0), [[0.5]]),
+        ),
+    ),
+)
 def RMSprop(pick: Pick) -> Config:
     return {
         "lr": rate(pick),

@@ -149,7 +149,49 @@ def LSTM(pick: Pick) -> Drawn:
     return config, _inputs(pick, config, widths)
 
 
-@spec(nn.GRU, draws=_draws, batched=_batched)
+@spec(
+    nn.GRU,
+    draws=_draws,
+    batched=_batched,
+    claims=(
+        Claim(
+            "The reset gate is applied after the product with W_hn, to its bias too.",
+            lambda ask: same(
+                ask(
+                    [[0.0]],
+                    [[0.0]],
+                    state={
+                        "weight_ih_l0": [[0.0]] * 3,
+                        "weight_hh_l0": [[0.0]] * 3,
+                        "bias_ih_l0": [_SHUT, _SHUT, 0.0],
+                        "bias_hh_l0": [0.0, 0.0, 5.0],
+                    },
+                    input_size=1,
+                    hidden_size=1,
+                ).y[0],
+                [[0.0]],
+            ),
+        ),
+        Claim(
+            "The update gate keeps the old state: h ← (1 - z) n + z h.",
+            lambda ask: same(
+                ask(
+                    [[0.0]],
+                    [[0.75]],
+                    state={
+                        "weight_ih_l0": [[0.0]] * 3,
+                        "weight_hh_l0": [[0.0]] * 3,
+                        "bias_ih_l0": [0.0, _OPEN, 0.0],
+                        "bias_hh_l0": [0.0, 0.0, 5.0],
+                    },
+                    input_size=1,
+                    hidden_size=1,
+                ).y[0],
+                [[0.75]],
+            ),
+        ),
+    ),
+)
 def GRU(pick: Pick) -> Drawn:
     config = _config(pick)
     return config, _inputs(pick, config, {"h_0": config["hidden_size"]})
@@ -170,7 +212,8 @@ def _cell(pick: Pick, *states: str, **more: Any) -> Drawn:
 
 
 _ONE: dict[str, Any] = {"input_size": 1, "hidden_size": 1, "bias": False}
-_OPEN, _SHUT = 800.0, -800.0  # σ of these is 1, and 0
+_OPEN: float = 800.0  # σ of it is 1
+_SHUT: float = -800.0  # σ of it is 0
 
 
 @spec(

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from npnet.twins.spec import Pick, spec
+from npnet.twins.spec import Claim, Pick, same, spec
 from npnet.verify.case import Config, LayerConfig
 from npnet.verify.draw import Values
 from npnet.verify.spec import Drawn
@@ -20,7 +20,28 @@ def _batched(config: Config) -> bool:
     return not _draws(config)  # vmap refuses a dropout in eval mode too
 
 
-@spec(nn.Sequential, draws=_draws, batched=_batched, positive={"running_var"})
+@spec(
+    nn.Sequential,
+    draws=_draws,
+    batched=_batched,
+    positive={"running_var"},
+    claims=(
+        Claim(
+            "The entries of layer i begin with its number, counted from 0, layers without any too.",
+            lambda ask: same(
+                ask(
+                    [3.0],
+                    state={"1.weight": [[2.0]]},
+                    layers=(
+                        LayerConfig("ReLU", {}),
+                        LayerConfig("Linear", {"in_features": 1, "out_features": 1, "bias": False}),
+                    ),
+                ).y,
+                [6.0],
+            ),
+        ),
+    ),
+)
 def Sequential(pick: Pick) -> Drawn:
     if pick.option("network", "dense", "convolutional") == "dense":
         layers, x = _dense(pick)

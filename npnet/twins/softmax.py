@@ -18,12 +18,31 @@ def _drawn(pick: Pick) -> Drawn:
     return {"dim": dim}, (pick.values("x", shape),)
 
 
-@spec(nn.Softmax)
+@spec(
+    nn.Softmax,
+    claims=(
+        Claim(
+            "dim=None is axis 0 of three axes, axis 1 of two (deprecated: say which).",
+            lambda ask: (
+                same(ask([[[0.0]], [[0.0]]]).y, [[[0.5]], [[0.5]]])
+                and same(ask([[0.0], [0.0]]).y, [[1.0], [1.0]])
+            ),
+        ),
+    ),
+)
 def Softmax(pick: Pick) -> Drawn:
     return _drawn(pick)
 
 
-@spec(nn.LogSoftmax)
+@spec(
+    nn.LogSoftmax,
+    claims=(
+        Claim(
+            "It stays finite where the softmax itself is 0.",
+            lambda ask: same(ask([0.0, 2000.0], dim=0).y, [-2000.0, 0.0]),
+        ),
+    ),
+)
 def LogSoftmax(pick: Pick) -> Drawn:
     return _drawn(pick)
 
