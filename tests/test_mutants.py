@@ -10,7 +10,7 @@ from tests.studies.mutants import all_mutants, blamed_rightly, detect
 from tests.studies.soak import alternatives
 
 MUTANTS = all_mutants()
-SAMPLE = [m for name in SPECS for m in [m for m in MUTANTS if m.layer == name][::6]]
+SAMPLE = [m for name in SPECS for m in [m for m in MUTANTS if m.layer == name][::12]]
 
 
 INTRICATE = (

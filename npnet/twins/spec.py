@@ -14,7 +14,7 @@ from npnet.twins.convert import READ, Read, module_of
 from npnet.twins.oracle import ask_module
 from npnet.verify.case import Config, Example, Slot
 from npnet.verify.claim import Claim, same
-from npnet.verify.draw import Pick, Values
+from npnet.verify.draw import FAMILIES, Pick, Values
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Answer, Drawn, ReadsMask, Spec
 
@@ -67,6 +67,8 @@ def spec(
     *,
     positive: Collection[str] = (),
     exact: bool = False,
+    scale: float = 1.0,
+    families: tuple[str, ...] = tuple(FAMILIES),
     split: Callable[[Example], bool] = lambda example: False,
     draws: Callable[[Config], bool] = lambda config: False,
     settled: Callable[[Example], bool] = lambda example: True,
@@ -85,18 +87,19 @@ def spec(
     """Turn `def Name(pick): ... return config, inputs[, kwargs]` into the Spec of `module`.
 
     The state is drawn from the module's own state_dict, as the configuration says where it holds a
-    tensor of that name; other entries named in `positive` are made positive. `settled` says whether
-    no choice hangs on the rounding of random numbers, `batched` under which configurations vmap
-    knows the module, `mutates` which parameters a forward pass may change. `ignores` names
-    arguments that change the representation of the twin's answers and not their values (Embedding's
-    sparse). `claims` are the conventions that people get wrong. `read` says how from_torch reads
-    the constructor arguments that a module does not keep under their names. `told` is the
-    configuration that the twin, which computes in float64, is given for a precision (RMSNorm's eps
-    depends on it). `restated` is the module in operations that the oracle knows, where torch writes
-    into memory behind autograd's back: the bounds are its, the answers still those of `module`,
-    with which it is compared every time. `constants` names inputs of numbers, as "input 1", for
-    which torch has no gradient and raises if asked. With `either` a gradient exactly on a kink may
-    be that of either side, for versions of torch differ there.
+    tensor of that name; other entries named in `positive` are made positive, and numbers are
+    multiplied by `scale` (deep twins have no bounds to speak of beside large weights). `settled`
+    says whether no choice hangs on the rounding of random numbers, `batched` under which
+    configurations vmap knows the module, `mutates` which parameters a forward pass may change.
+    `ignores` names arguments that change the representation of the twin's answers and not their
+    values (Embedding's sparse). `claims` are the conventions that people get wrong. `read` says how
+    from_torch reads the constructor arguments that a module does not keep under their names. `told`
+    is the configuration that the twin, which computes in float64, is given for a precision
+    (RMSNorm's eps depends on it). `restated` is the module in operations that the oracle knows,
+    where torch writes into memory behind autograd's back: the bounds are its, the answers still
+    those of `module`, with which it is compared every time. `constants` names inputs of numbers, as
+    "input 1", for which torch has no gradient and raises if asked. With `either` a gradient exactly
+    on a kink may be that of either side, for versions of torch differ there.
     """
     modules = _Modules(module, ignores)
     bounded = modules if restated is None else _Modules(restated, ignores)
@@ -113,7 +116,7 @@ def spec(
                 found[name] = Values(shape, "index", high=6)
             else:
                 kind = "positive" if name.split(".")[-1] in positive else "real"
-                found[name] = Values(shape, kind)
+                found[name] = Values(shape, kind, scale=scale)
         return found
 
     def answer(example: Example, precision: Precision, single: bool = False) -> Answer:
@@ -143,6 +146,7 @@ def spec(
             known_bad=known_bad,
             reads_mask=reads_mask,
             claims=tuple(claims),
+            families=families,
         )
 
     return decorate

@@ -8,10 +8,11 @@ from npnet.twins.attention import layout, mask
 from npnet.twins.spec import Claim, Pick, same, spec
 from npnet.verify.case import Config, LayerConfig
 from npnet.verify.claim import Ask
-from npnet.verify.draw import Values
+from npnet.verify.draw import MODERATE, Values
 from npnet.verify.spec import Drawn
 
-_EPS = (2.0**-4, 2.0**-17, 1.0)
+_EPS = (1.0, 2.0**-4, 1.0, 2.0**-17, 1.0)
+_SCALE = 0.25  # of the weights: about what they are at the start of a training
 _MODULES = {"silu": "SiLU", "tanh": "Tanh"}
 _BATCHES = (2, None, 1, 3)
 
@@ -64,7 +65,7 @@ def _never(config: Config) -> bool:
     return False
 
 
-_NAMED = (*("relu", "gelu") * 4, "tanh")
+_NAMED = (*("relu", "gelu") * 8, "tanh")
 
 
 def _forgotten(config: Config) -> str | None:
@@ -115,6 +116,7 @@ def _passed(ask: Ask, block: str) -> bool:
     nn.TransformerEncoderLayer,
     draws=_draws,
     batched=_never,
+    scale=_SCALE,
     read=_READ_BLOCK,
     claims=(
         Claim(
@@ -135,6 +137,7 @@ def TransformerEncoderLayer(pick: Pick) -> Drawn:
     nn.TransformerDecoderLayer,
     draws=_draws,
     batched=_never,
+    scale=_SCALE,
     read=_READ_BLOCK,
     claims=(
         Claim(
@@ -176,8 +179,10 @@ def _stack(pick: Pick, block: str, argument: str) -> tuple[dict[str, Any], dict[
 
 @spec(
     nn.TransformerEncoder,
+    families=MODERATE,  # of others the blocks are asked; through several nothing is left to judge
     draws=_draws,
     batched=_never,
+    scale=_SCALE,
     read={"encoder_layer": lambda module: module.layers[0]},
 )
 def TransformerEncoder(pick: Pick) -> Drawn:
@@ -191,8 +196,10 @@ def TransformerEncoder(pick: Pick) -> Drawn:
 
 @spec(
     nn.TransformerDecoder,
+    families=MODERATE,  # of others the blocks are asked; through several nothing is left to judge
     draws=_draws,
     batched=_never,
+    scale=_SCALE,
     known_bad=_forgotten,
     read={"decoder_layer": lambda module: module.layers[0]},
 )
@@ -208,8 +215,10 @@ def _first(name: str) -> Any:
 
 @spec(
     nn.Transformer,
+    families=MODERATE,  # of others the blocks are asked; through several nothing is left to judge
     draws=_draws,
     batched=_never,
+    scale=_SCALE,
     known_bad=_forgotten,
     read={
         **{name: _first(name) for name in _READ_BLOCK},

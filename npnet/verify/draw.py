@@ -38,6 +38,7 @@ class Values:
     high: int = 1
     axis: int = 0
     axes: int = 1
+    scale: float = 1.0  # of real numbers, a power of two
     extra: tuple[int, ...] = ()  # further values that an index may take, or those that are fixed
 
 
@@ -224,14 +225,14 @@ FAMILIES: dict[str, Family] = {
 MODERATE = ("normal", "integers", "powers", "ties", "rows")
 """Families in which nothing underflows, so that scaling dy by two is exact in float64."""
 
-_ELSEWHERE = tuple(FAMILIES)
 
-
-def themes(rng: np.random.Generator, sets: int) -> tuple[str, ...]:
+def themes(
+    rng: np.random.Generator, sets: int, families: Sequence[str] = tuple(FAMILIES)
+) -> tuple[str, ...]:
     """A family per value set; the first set is always normal or integers."""
-    rest = rng.choice(len(_ELSEWHERE), max(sets - 1, 0))
+    rest = rng.choice(len(families), max(sets - 1, 0))
     first = "normal" if rng.random() < 0.6 else "integers"
-    return (first, *(_ELSEWHERE[i] for i in rest))
+    return (first, *(families[i] for i in rest))
 
 
 def data(values: Values, rng: np.random.Generator, chosen: Sequence[str], dtype: str) -> Array:
@@ -243,6 +244,7 @@ def data(values: Values, rng: np.random.Generator, chosen: Sequence[str], dtype:
     for s, theme in enumerate(chosen):
         family = theme if theme == "integers" or rng.random() < 0.7 else "normal"
         out[s] = FAMILIES[family](rng, shape, RANGES[dtype], values.kinks)
+    out *= values.scale
     if values.kind == "positive":
         out = np.abs(out) + 0.0625
     elif values.kind == "nonnegative":

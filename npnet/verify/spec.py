@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from npnet.contract import Array
 from npnet.verify.case import Config, Example, Slot
 from npnet.verify.claim import Claim
-from npnet.verify.draw import Only, Pick, Values, data, slots, themes
+from npnet.verify.draw import FAMILIES, Only, Pick, Values, data, slots, themes
 from npnet.verify.precision import Precision
 
 Drawn = tuple[Any, ...]
@@ -64,6 +64,7 @@ class Spec:
     reads_mask: whether a candidate's keep mask may be read off its own output, one number for each
         element; or the shape of the mask of an input of that shape
     claims: the twin's conventions, each with a check
+    families: of data, for the value sets behind the first
     """
 
     name: str
@@ -79,6 +80,7 @@ class Spec:
     known_bad: Callable[[Config], str | None] = lambda config: None
     reads_mask: ReadsMask = False
     claims: tuple[Claim, ...] = ()
+    families: tuple[str, ...] = tuple(FAMILIES)
 
 
 @st.composite
@@ -108,7 +110,7 @@ def build(
 ) -> Example:
     """The example of a drawn structure; its data depends on nothing but the structure and seed."""
     rng = np.random.default_rng(seed)
-    chosen = themes(rng, sets)
+    chosen = themes(rng, sets, spec.families)
     if spec.optimizer:
         template: tuple[Any, ...] = ()
         wanted = dict(inputs)

@@ -300,3 +300,10 @@ def _index(find: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 rule("argmax")(_index(torch.argmax))
 rule("argmin")(_index(torch.argmin))
+
+
+@rule("_nested_tensor_from_mask_left_aligned")
+def is_left_aligned(a: Any, mask: Any) -> bool:
+    """Whether what a mask keeps comes first in every sequence: asked of the mask alone."""
+    answer: bool = torch.ops.aten._nested_tensor_from_mask_left_aligned(parts(a)[0], value_of(mask))
+    return answer
