@@ -89,9 +89,9 @@ class CTCLoss:
         loss = -_likelihoods(alpha, paths)
 
         impossible = loss == np.inf
-        n = np.ones(len(paths.symbols), logp.dtype)
+        n = np.ones(paths.size, logp.dtype)
         if self.reduction == "mean":
-            n *= np.maximum(paths.labels, 1) * len(paths.symbols)
+            n *= np.maximum(paths.labels, 1) * paths.size
         losses = np.where(impossible, 0, loss) if self.zero_infinity else loss
         losses = losses / n
         y = losses[0] if alone else losses
@@ -99,7 +99,7 @@ class CTCLoss:
             y = losses.sum()
 
         def vjp(dy: Array) -> Grads:
-            scale = np.broadcast_to(dy, len(paths.symbols)) / n
+            scale = np.broadcast_to(dy, paths.size) / n
             state_log = alpha + _betas(emitted, paths) - emitted
             with np.errstate(over="ignore"):
                 share = np.exp(state_log + np.where(impossible, 0, loss)[:, None])
@@ -176,6 +176,11 @@ class _Paths(NamedTuple):
     labels: Array  # target lengths: (N,)
 
     @property
+    def size(self) -> int:
+        """N."""
+        return len(self.symbols)
+
+    @property
     def ends(self) -> Array:
         """Where an alignment may end: the last label and the blank behind it, (N, L)."""
         behind = 2 * self.labels[:, None] - np.arange(self.symbols.shape[1])
@@ -212,7 +217,7 @@ def _betas(emitted: Array, paths: _Paths) -> Array:
 
 def _likelihoods(alpha: Array, paths: _Paths) -> Array:
     """log Σ_π p(π) of every sequence; without input only an empty target is possible."""
-    last = alpha[paths.steps - 1, np.arange(len(paths.symbols))]
+    last = alpha[paths.steps - 1, np.arange(paths.size)]
     total = np.logaddexp.reduce(np.where(paths.ends, last, -np.inf), axis=1)
     nothing = _barred(paths.labels == 0, alpha.dtype)
     likelihoods: Array = np.where(paths.steps == 0, nothing, total)

@@ -191,6 +191,7 @@ INDICES = {
 SQUARES = {
     "shapes": st.sampled_from([((2, 3), (2, 3)), ((3,), (3,)), ((2, 3, 2), (2, 3, 2))]),
     "size_average": st.just(None),
+    "dtype of the target": st.just("floating"),
     "reduce": st.just(None),
     "reduction": st.sampled_from(["none", "sum"]),
 }

@@ -136,6 +136,7 @@ PLAIN = {
     "maximize": st.just(False),
     "steps": st.just(5),
     "parameters": st.just(2),
+    "groups": st.just("one"),
     "restart after": st.just(None),
 }
 ONE_STEP = PLAIN | {"steps": st.just(1), "parameters": st.just(1)}

@@ -134,6 +134,7 @@ INDICES = {
     "trailing axes": st.just(()),
 }
 SQUARES = {
+    "dtype of the target": st.just("floating"),
     "shapes": st.sampled_from([((2, 3), (2, 3)), ((3,), (3,)), ((33,), (33,))]),
     "size_average": st.just(None),
     "reduce": st.just(None),

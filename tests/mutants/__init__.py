@@ -68,12 +68,20 @@ def _compiled(
     # dataclasses look their module up by name while they are built
     sys.modules[module.__name__] = module
     right = {name: sys.modules[name] for name in imported}
-    sys.modules.update(imported)
+    _put(imported)
     try:
         exec(compile(source, f"<mutant: {what}>", "exec"), vars(module))
     finally:
-        sys.modules.update(right)
+        _put(right)
     return module
+
+
+def _put(modules: Mapping[str, ModuleType]) -> None:
+    """Where an import looks: by the whole name, and by the last part in its package."""
+    for name, module in modules.items():
+        package, _, last = name.rpartition(".")
+        sys.modules[name] = module
+        setattr(sys.modules[package], last, module)
 
 
 def _private(module: ModuleType) -> list[ModuleType]:

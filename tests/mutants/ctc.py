@@ -61,7 +61,7 @@ MUTANTS = [
         ),
         (
             "reads the inputs to their end whatever their lengths",
-            {"last = alpha[paths.steps - 1, ": "last = alpha[np.full(paths.count, -1), "},
+            {"last = alpha[paths.steps - 1, ": "last = alpha[np.full(paths.size, -1), "},
             "y",
         ),
         (
@@ -75,25 +75,25 @@ MUTANTS = [
         ),
         (
             "the mean forgets the lengths of the targets",
-            {"n *= np.maximum(paths.labels, 1) * paths.count": "n *= paths.count"},
+            {"n *= np.maximum(paths.labels, 1) * paths.size": "n *= paths.size"},
             "y",
         ),
         (
             "the mean divides by all lengths together",
-            {"n *= np.maximum(paths.labels, 1) * paths.count": "n *= max(paths.labels.sum(), 1)"},
+            {"n *= np.maximum(paths.labels, 1) * paths.size": "n *= max(paths.labels.sum(), 1)"},
             "y",
         ),
         (
             "the mean divides by the lengths of the inputs",
             {
-                "n *= np.maximum(paths.labels, 1) * paths.count": "n *= np.maximum(paths.steps, 1) "
-                "* paths.count"
+                "n *= np.maximum(paths.labels, 1) * paths.size": "n *= np.maximum(paths.steps, 1) "
+                "* paths.size"
             },
             "y",
         ),
         (
             "an empty target makes the mean nan",
-            {"n *= np.maximum(paths.labels, 1) * paths.count": "n *= paths.labels * paths.count"},
+            {"n *= np.maximum(paths.labels, 1) * paths.size": "n *= paths.labels * paths.size"},
             "y",
         ),
         (
@@ -161,14 +161,14 @@ MUTANTS = [
         (
             "the gradient is that of the sum",
             {
-                "scale = np.broadcast_to(dy, paths.count) / n": "scale = np.broadcast_to(dy, "
-                "paths.count)"
+                "scale = np.broadcast_to(dy, paths.size) / n": "scale = np.broadcast_to(dy, "
+                "paths.size)"
             },
             _DX,
         ),
         (
             "takes dL/dy for 1",
-            {"scale = np.broadcast_to(dy, paths.count) / n": "scale = np.ones_like(dy) / n"},
+            {"scale = np.broadcast_to(dy, paths.size) / n": "scale = np.ones_like(dy) / n"},
             _DX,
         ),
         (

@@ -8,7 +8,11 @@ _ANY = tuple(
 )
 
 _LBFGS = [
-    ("takes max_iter for max_eval", {"self.max_iter * 5 // 4 if": "self.max_iter if"}, _ANY),
+    (
+        "takes max_iter for max_eval",
+        {"self.max_iter * 5 // 4 if": "self.max_iter if"},
+        (*_ANY, "forward"),
+    ),
     ("does not count the first evaluation", {"        evals = 1\n": "        evals = 0\n"}, _ANY),
     (
         "ignores tolerance_grad at the start",

@@ -40,8 +40,8 @@ MUTANTS = [
         (
             "ignores the bias",
             {
-                "linear = self._linear(_linear_part(state), x)": "linear = Linear(x.shape[-1], "
-                'len(state["linear.weight"]), False)(_linear_part(state), x)'
+                "linear: Any = self._linear(_linear_part(state), x)": "linear = "
+                'Linear(x.shape[-1], len(state["linear.weight"]), False)(_linear_part(state), x)'
             },
             "y",
         ),
