@@ -1,4 +1,8 @@
-"""Embedding: a table of vectors, looked up by index."""
+"""Embedding: a table of vectors, looked up by index.
+
+The backward pass is four to five times as slow as torch's: it adds rows to rows that repeat, and
+all that NumPy has for this is a sort and sums of what is equal (np.add.at is slower by far).
+"""
 
 from dataclasses import dataclass, field
 from typing import Protocol
