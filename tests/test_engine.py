@@ -674,3 +674,8 @@ def test_a_dropout_with_masks_of_its_own_can_be_wrong(wrong, words):
     found = run(wrong, examples=200, dtypes=("float64",)).findings
 
     assert any(f.verdict is Verdict.WRONG and words in f.message for f in found), found
+
+
+def test_what_underflows_need_not_double_to_the_bit():
+    """A probability of almost 0 is denormal: twice its product is not the product with twice."""
+    assert run("KLDivLoss", examples=60, dtypes=("float64",), seed=1).ok

@@ -180,7 +180,7 @@ _WHOLE: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
     (
         "ignores the custom encoder",
         {"return self.custom_encoder or encoder,": "return encoder,"},
-        "y",
+        ("y", "forward"),
     ),
     (
         "builds as many decoder layers as encoder layers",
