@@ -679,3 +679,5 @@ def test_a_dropout_with_masks_of_its_own_can_be_wrong(wrong, words):
 def test_what_underflows_need_not_double_to_the_bit():
     """A probability of almost 0 is denormal: twice its product is not the product with twice."""
     assert run("KLDivLoss", examples=60, dtypes=("float64",), seed=1).ok
+    found = run("MultiheadAttention", examples=74, dtypes=("float64",), seed=20261271)
+    assert found.ok, found.findings

@@ -18,6 +18,7 @@ class Fault:
     message: str
     traceback: str = ""
     chance: bool = False  # whether drawing random numbers of its own would explain it
+    excess: Array | None = None  # |vjp(2 dy) - 2 vjp(dy)|: below the bound it may be underflow
 
 
 @dataclass

@@ -104,3 +104,13 @@ def test_options_are_not_copied_between_places():
     trial._given(lambda drawn: seen.append(repr(drawn[0].choices)), shrinks=False)
 
     assert len(set(seen)) > 190
+
+
+def test_a_quotient_may_overflow_before_it_is_divided_by_the_number_of_elements():
+    """BCELoss in float16, as torch has it: 2,199 is the 33rd part of what no float16 holds."""
+    p = bounded(*[2.0**-11] * 33).requires_grad_()
+    setting = Setting(PRECISIONS["float16"], watching=True)
+    with using(setting):
+        torch.nn.functional.binary_cross_entropy(p, bounded(*[1.0] * 33)).backward(bounded(35.0)[0])
+
+    assert setting.largest > 65504

@@ -80,11 +80,16 @@ def bce_backward(
     low = clamp_min(variance, FLOOR)
     floored = torch.where(parts(variance)[0] <= FLOOR, constant_error(FLOOR), 0.0)
     g = dy if weight is None else mul(dy, weight)
-    size = p.numel()
+    size, off = p.numel(), sub(p, target)
+    denominator = finished(low.value, plus(low.error, floored))
+    if setting().watching:  # torch weighs the quotient, and divides by the size last of all
+        quotient = (parts(off)[0] / denominator.value).abs()
+        for factor in (dy, g):
+            watch(quotient * parts(factor)[0].abs())
     if reduction == MEAN and size:
         g = div(g, float(size))
     # what underflows in the numerator is enlarged by the quotient
-    return div(mul(g, sub(p, target)), finished(low.value, plus(low.error, floored)))
+    return div(mul(g, off), denominator)
 
 
 @rule("log_sigmoid_backward")
