@@ -66,7 +66,8 @@ class PoissonNLLLoss:
 
         def vjp(dy: Array) -> Grads:
             g = reduced.back(dy, n)
-            dx = (rate - t) * g if self.log_input else (1 - t / rate) * g
+            # t / rate by itself may overflow
+            dx = (rate - t) * g if self.log_input else g - t * g / rate
             dt = -log_rate * g
             if self.full:
                 dt = dt + many * (np.log(k) + 0.5 / k) * g

@@ -125,7 +125,7 @@ def _signed(optimizer: Any, p: Array, g: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class NAdam(optim.NAdam):
-    """The product as an exact number, and two quotients."""
+    """The product rounded once, and two quotients."""
 
     def step(self, params: State, grads: Any, state: optim.NAdamState) -> Any:
         b1, b2 = self.betas
@@ -142,7 +142,7 @@ class NAdam(optim.NAdam):
             root = np.sqrt(v) / (1 - b2**t) ** 0.5 + self.eps
             q = p - (self.lr * (1 - mu(t)) / (1 - product)) * (g / root)
             q = q - (self.lr * mu(t + 1) / (1 - product * mu(t + 1))) * (m / root)
-            kept = {"step": count, "mu_product": np.array(product), "exp_avg": m, "exp_avg_sq": v}
+            kept = {"step": count, "mu_product": np.float32(product), "exp_avg": m, "exp_avg_sq": v}
             return q, kept
 
         return _each(rule, params, grads, state)
@@ -237,7 +237,7 @@ class Rprop(optim.Rprop):
 
 @dataclass(frozen=True)
 class ASGD(optim.ASGD):
-    """Rates that are not rounded to float32."""
+    """Rates by other powers and quotients, rounded once."""
 
     def step(self, params: State, grads: Any, state: optim.ASGDState) -> Any:
         def rule(p: Array, g: Array, before: Mapping[str, Array], fresh: bool) -> Any:
@@ -248,7 +248,7 @@ class ASGD(optim.ASGD):
             ax = q * 1 if mu == 1 else (1 - mu) * before["ax"] + mu * q
             eta = self.lr * (1 + self.lambd * self.lr * float(count)) ** -self.alpha
             mu = min(1.0, 1 / max(float(count) - self.t0, 1e-9))
-            return q, {"step": count, "eta": np.array(eta), "mu": np.array(mu), "ax": ax}
+            return q, {"step": count, "eta": np.float32(eta), "mu": np.float32(mu), "ax": ax}
 
         return _each(rule, params, grads, state)
 

@@ -5,7 +5,7 @@ _WITH_EPS = "rate, log_rate = x + self.eps, np.log(x + self.eps)"
 _LOSS = "losses = rate - t * x"
 _PLAIN = "losses = x - t * log_rate"
 _STIRLING = "losses + many * (k * np.log(k) - k + 0.5 * np.log(2 * math.pi * k))"
-_DX = "dx = (rate - t) * g if self.log_input else (1 - t / rate) * g"
+_DX = "dx = (rate - t) * g if self.log_input else g - t * g / rate"
 _MORE = "dt = dt + many * (np.log(k) + 0.5 / k) * g"
 
 _POISSON = [
@@ -20,7 +20,11 @@ _POISSON = [
     ("forgets π in Stirling's term", {_STIRLING: _STIRLING.replace("2 * math.pi * k", "k")}, "y"),
     ("forgets the exponential backwards", {_DX: _DX.replace("(rate - t)", "(1 - t)")}, DX),
     ("forgets the target backwards", {_DX: _DX.replace("(rate - t)", "rate")}, DX),
-    ("has the sign of 1 - t/x wrong", {_DX: _DX.replace("(1 - t / rate)", "(t / rate - 1)")}, DX),
+    (
+        "has the sign of 1 - t/x wrong",
+        {_DX: _DX.replace("g - t * g / rate", "t * g / rate - g")},
+        DX,
+    ),
     ("has no gradient for the target", {"dt = -log_rate * g": "dt = 0 * log_rate * g"}, DT),
     ("has the sign of the target wrong", {"dt = -log_rate * g": "dt = log_rate * g"}, DT),
     ("forgets Stirling's term backwards", {_MORE: "dt = dt + 0 * many"}, DT),

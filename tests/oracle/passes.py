@@ -19,11 +19,6 @@ Tensor = torch.Tensor
 Shape = tuple[int, ...]
 
 
-RECURRENT = 16.0
-"""In a batch the gradients of the steps are added one by one, by itself in any order: the bounds of
-what every step has a share in (b_hh) differ by the number of terms."""
-
-
 @dataclass(frozen=True)
 class Twin:
     """A module, and the shapes of its inputs: a set of integers stands for indices below it."""
@@ -169,26 +164,23 @@ def _twins() -> list[Twin]:
             lambda options=options: nn.LSTM(3, 4, **options),
             *inputs,
             loops=name == "all",  # vmap refuses to draw masks
-            like=RECURRENT,
         )
     for name, options in (("tanh", {}), ("relu", {"nonlinearity": "relu"})):
         add(
             f"RNN {name}",
             lambda options=options: nn.RNN(3, 4, **options),
             (5, 2, 3),
-            like=RECURRENT,
         )
         add(
             f"RNNCell {name}",
             lambda options=options: nn.RNNCell(3, 4, **options),
             (5, 3),
             (5, 4),
-            like=RECURRENT,
         )
-    add("GRU", lambda: nn.GRU(3, 4, 2, bidirectional=True), (4, 2, 3), (4, 2, 4), like=RECURRENT)
-    add("GRU no bias, unbatched", lambda: nn.GRU(3, 4, bias=False), (4, 3), like=RECURRENT)
-    add("GRUCell", lambda: nn.GRUCell(3, 4), (5, 3), (5, 4), like=RECURRENT)
-    add("LSTMCell", lambda: nn.LSTMCell(3, 4), (5, 3), ((5, 4), (5, 4)), like=RECURRENT)
+    add("GRU", lambda: nn.GRU(3, 4, 2, bidirectional=True), (4, 2, 3), (4, 2, 4))
+    add("GRU no bias, unbatched", lambda: nn.GRU(3, 4, bias=False), (4, 3))
+    add("GRUCell", lambda: nn.GRUCell(3, 4), (5, 3), (5, 4))
+    add("LSTMCell", lambda: nn.LSTMCell(3, 4), (5, 3), ((5, 4), (5, 4)))
     add(
         "Sequential",
         lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.LayerNorm(4), nn.Linear(4, 2)),

@@ -114,3 +114,11 @@ def test_a_quotient_may_overflow_before_it_is_divided_by_the_number_of_elements(
         torch.nn.functional.binary_cross_entropy(p, bounded(*[1.0] * 33)).backward(bounded(35.0)[0])
 
     assert setting.largest > 65504
+
+
+def test_the_slope_of_a_power_may_underflow_where_the_power_does_not():
+    """s^-2 of CrossMapLRN2d with s = 1e117: s^-3 is nothing at all."""
+    with using(Setting(F64)):
+        power = torch.pow(bounded(1e117, error=1e104), -2.0)
+
+    assert float(power.error) >= 2e-247

@@ -73,7 +73,8 @@ class Bounded(torch.Tensor):
     value: Tensor
     own_error: Tensor | None
     root: "Bounded | None"  # of a view of an exact pair: whose error it takes if there ever is one
-    terms: int = 0  # of a fresh sum: error >= terms · u · sum of the magnitudes summed
+    terms: int = 0  # of a fresh sum
+    own_mass: Tensor | None = None  # u · the sum of the magnitudes summed; None: error / terms
     scattered: bool = False  # whether it is one use of a tensor, to which that of others is added
     extreme: bool = False  # the largest or smallest of several: equal to one of them for certain
 
@@ -107,6 +108,21 @@ class Bounded(torch.Tensor):
             offset = value.storage_offset() - root.value.storage_offset()
             self.own_error = self.root.own_error.as_strided(value.size(), value.stride(), offset)
         return self.own_error
+
+    @property
+    def mass(self) -> Tensor:
+        """What one rounding more of every term of a fresh sum adds to its error."""
+        return self.own_mass if self.own_mass is not None else error_of(self) / self.terms
+
+    def is_sum_of(self, terms: int, mass: Tensor | None = None) -> "Bounded":
+        """Itself, as a fresh sum."""
+        self.terms, self.own_mass = terms, mass
+        return self
+
+    def is_sum_like(self, source: "Bounded", move: Callable[[Tensor], Tensor]) -> "Bounded":
+        """Itself, as a fresh sum where the source is one whose elements were moved or scaled."""
+        mass = source.own_mass
+        return self.is_sum_of(source.terms, None if mass is None else move(mass))
 
     def set_error(self, error: Tensor | None) -> None:
         """Put a new error in the place of the old one, in every pair that shares the memory."""
@@ -299,7 +315,7 @@ def in_place(functional: Rule) -> Rule:
         new = functional(target, *args, **kwargs)
         overwrite(target, *parts(new))
         if type(new) is Bounded and new.terms:
-            target.terms = new.terms
+            target.is_sum_like(new, lambda mass: mass)
         return target
 
     return update
@@ -310,7 +326,7 @@ def overwrite(target: Any, value: Any, error: Tensor | None) -> None:
     if type(target) is Bounded:
         target.value.copy_(value)
         target.set_error(error)
-        target.terms = 0
+        target.is_sum_of(0)
     elif error is None:
         target.copy_(value)
     else:

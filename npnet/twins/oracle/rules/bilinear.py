@@ -39,9 +39,7 @@ def bilinear(form: Form, a: Any, b: Any, n: int) -> Bounded:
     else:
         error = form(left, eb)
         error += form(left.add_(ea, alpha=up), right.add_(eb)).mul_(nu)
-    result = finished(value, error.add_(n * p.eta), ea is not None or eb is not None)
-    result.terms = n
-    return result
+    return finished(value, error.add_(n * p.eta), ea is not None or eb is not None).is_sum_of(n)
 
 
 @rule("mm")
@@ -205,6 +203,4 @@ def trilinear(
         error += form(*others[:i], largest[i], *others[i + 1 :]).mul_(p.eta)
     # what a product of two loses below the normal range is multiplied by the third
     factor = 1.0 + max((float(v.max()) for v in largest if v.numel()), default=0.0)
-    result = finished(form(*values), error.add_((n + 1) * p.eta * factor))
-    result.terms = n
-    return result
+    return finished(form(*values), error.add_((n + 1) * p.eta * factor)).is_sum_of(n)

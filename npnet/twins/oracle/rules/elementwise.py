@@ -61,37 +61,37 @@ def add(a: Any, b: Any, alpha: float = 1) -> Bounded:
         vb = -vb
     if eb is None:
         eb = constant_error(vb)
-    terms_a = a.terms if type(a) is Bounded else 0
-    terms_b = b.terms if type(b) is Bounded else 0
+    sum_a, sum_b = (x if type(x) is Bounded and x.terms else None for x in (a, b))
     scattered = any(type(x) is Bounded and x.scattered for x in (a, b))
-    return _sum(va, ea, terms_a, vb, eb, terms_b, scattered)
+    return _sum(va, ea, vb, eb, sum_a, sum_b, scattered)
 
 
 def _sum(
-    va: Any, ea: Any, terms_a: int, vb: Any, eb: Any, terms_b: int, scattered: bool = False
+    va: Any,
+    ea: Any,
+    vb: Any,
+    eb: Any,
+    sum_a: Bounded | None = None,
+    sum_b: Bounded | None = None,
+    scattered: bool = False,
 ) -> Bounded:
+    """va + vb; sum_a and sum_b are the operands that are fresh sums."""
     value = va + vb
     infinite = _inherited(value, va, vb)
     if infinite is not None:
         # masked by -inf, say: that is an exact number, and no overflow
         known: Any = plus(ea, eb)
         va, ea, vb, eb = (_without(infinite, x) for x in (va, ea, vb, eb))
-        rest = _sum(va, ea, terms_a, vb, eb, terms_b, scattered)
+        rest = _sum(va, ea, vb, eb)
         error = rest.error if rest.error is not None else torch.zeros_like(rest.value)
-        total = Bounded(value, torch.where(infinite, 0.0 if known is None else known, error))
-        total.terms = rest.terms
-        return total
-    if not (terms_a or terms_b):
-        if not scattered:
-            return rounded(value, plus(ea, eb), underflow=False)
-        size = plus(abs(va), abs(vb), ea, eb) * setting().precision.u
-        total = finished(value, plus(size, ea, eb))
-        total.terms = 1
-        return total
-    error = _as_summands(va, ea, terms_a, terms_b) + _as_summands(vb, eb, terms_b, terms_a)
-    total = finished(value, error)
-    total.terms = max(terms_a, 1) + max(terms_b, 1)
-    return total
+        return Bounded(value, torch.where(infinite, 0.0 if known is None else known, error))
+    if sum_a is None and sum_b is None and not scattered:
+        return rounded(value, plus(ea, eb), underflow=False)
+    # every term of one part is rounded once more for each term of the other
+    n, m = (x.terms if x is not None else 1 for x in (sum_a, sum_b))
+    of_a, of_b = _mass(va, ea, sum_a), _mass(vb, eb, sum_b)
+    total = finished(value, plus(of_a * m, of_b * n, ea, eb))
+    return total.is_sum_of(n + m, of_a + of_b)
 
 
 def _inherited(value: Any, va: Any, vb: Any) -> Any:
@@ -109,12 +109,11 @@ def _without(places: Any, x: Any) -> Any:
     return torch.where(places, 0.0, x) if x is not None else None
 
 
-def _as_summands(value: Any, error: Any, terms: int, others: int) -> Any:
-    """What one part of a sum adds to its error, the other part being `others` terms."""
-    if terms:
-        return error * (1.0 + (others + 1) / terms)
-    size = abs(value) if error is None else abs(value) + error
-    return plus(size * ((others + 1) * setting().precision.u), error)
+def _mass(value: Any, error: Any, fresh: Bounded | None) -> Any:
+    """u · the magnitudes summed in one part of a sum."""
+    if fresh is not None:
+        return fresh.mass
+    return plus(abs(value), error) * setting().precision.u
 
 
 @rule("sub.Tensor", "sub.Scalar")
@@ -124,7 +123,7 @@ def sub(a: Any, b: Any, alpha: float = 1) -> Bounded:
         return add(a, b, -alpha)
     va, ea = parts(a)
     vb, eb = parts(b)
-    return _sum(va, ea, 0, -vb, eb, 0)
+    return _sum(va, ea, -vb, eb)
 
 
 @rule("rsub.Tensor", "rsub.Scalar")
@@ -141,7 +140,10 @@ def mul(a: Any, b: Any) -> Bounded:
     value = va * vb
     if is_power_of_two(vb):
         factor = abs(vb)
-        return rounded(value, None if ea is None else ea * factor, 0.0, underflow=factor < 1)
+        scaled = rounded(value, None if ea is None else ea * factor, 0.0, underflow=factor < 1)
+        if type(a) is Bounded and a.terms:
+            scaled.is_sum_like(a, lambda mass: mass * factor)
+        return scaled
     if ea is None and eb is None:
         return rounded(value, None, 1.0 if constant_error(vb) is None else 2.0)
     if eb is None:
@@ -187,8 +189,7 @@ def neg(a: Bounded) -> Bounded:
     """-a, exactly."""
     value, error = parts(a)
     result = Bounded(-value, None if error is None else error.clone())
-    result.terms = a.terms
-    return result
+    return result.is_sum_like(a, lambda mass: mass)
 
 
 @rule("abs")
@@ -263,8 +264,9 @@ def _power(a: Any, exponent: float) -> Bounded:
     if error is not None:
         # the slope is largest where |a| is largest (exponent >= 1) or smallest
         size = value.abs() + error if exponent >= 1 else (value.abs() - error).clamp_min_(0.0)
-        slope = size.pow_(exponent - 1).mul_(abs(exponent))
-        grown = slope.mul_(error).masked_fill_(error == 0, 0.0)
+        relative = size.pow(exponent).mul_(error / size)
+        slope = size.pow_(exponent - 1).mul_(error)  # one of both may underflow
+        grown = torch.fmax(slope, relative).mul_(abs(exponent)).masked_fill_(error == 0, 0.0)
         if 0 < exponent < 1:
             grown = torch.fmin(grown, error**exponent)
     if exponent == floor(exponent):
@@ -303,8 +305,8 @@ def pow_of_scalar(base: float, exponent: Bounded) -> Bounded:
 def copy_(target: Any, source: Any, non_blocking: bool = False) -> Any:
     """Overwrite the target."""
     overwrite(target, *parts(source))
-    if type(target) is Bounded and type(source) is Bounded:
-        target.terms = source.terms
+    if type(target) is Bounded and type(source) is Bounded and target.shape == source.shape:
+        target.is_sum_like(source, lambda mass: mass)
     return target
 
 
@@ -316,8 +318,7 @@ def fill_(target: Any, number: Any) -> Any:
         return copy_(target, number)
     target.value.fill_(value)
     target.set_error(error)
-    target.terms = 0
-    return target
+    return target.is_sum_of(0)
 
 
 @rule("zero_")

@@ -51,12 +51,13 @@ def sum_(a: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) 
     size = value.abs()
     if setting().watching:
         watch(magnitude(size, error).sum(dim))
-    size.mul_((n - 1) * u)
     if error is not None:
-        size.add_(error, alpha=1.0 + (n - 1) * u)
-    result = finished(total, size.sum(dim, keepdim), error is not None)
-    result.terms = n - 1
-    return result
+        size.add_(error)
+    mass = size.sum(dim, keepdim).mul_(u)
+    bound = mass * (n - 1.0)
+    if error is not None:
+        bound += error.sum(dim, keepdim)
+    return finished(total, bound, error is not None).is_sum_of(n, mass)
 
 
 @rule("sum")

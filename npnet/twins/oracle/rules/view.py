@@ -78,7 +78,7 @@ def view(move: Move) -> Move:
         else:
             result = Bounded(move(x.value, *args, **kwargs), move(error, *args, **kwargs))
         if x.terms:
-            result.terms = x.terms
+            result.is_sum_like(x, lambda mass: move(mass, *args, **kwargs))
         if x.extreme:
             result.extreme = True
         return result
@@ -86,30 +86,19 @@ def view(move: Move) -> Move:
     return apply
 
 
-def split(move: Move) -> Move:
-    """The rule of an operation that returns several views."""
+def split(move: Move, apart: bool = False) -> Move:
+    """The rule of an operation that returns several views; apart: of what is given up."""
 
     def apply(x: Bounded, *args: Any, **kwargs: Any) -> list[Bounded]:
         values, error = move(x.value, *args, **kwargs), x.error
         if error is None:
-            return [Bounded(v, None, x if x.root is None else x.root) for v in values]
-        errors = move(error, *args, **kwargs)
-        return [Bounded(v, e) for v, e in zip(values, errors, strict=True)]
-
-    return apply
-
-
-def unsafe_split(move: Move) -> Move:
-    """The rule of an operation that returns several views of what is given up."""
-
-    def apply(x: Bounded, *args: Any, **kwargs: Any) -> list[Bounded]:
-        values, error = move(x.value, *args, **kwargs), x.error
-        if error is None:
-            return [Bounded(v) for v in values]
-        parts_ = [Bounded(v, e) for v, e in zip(values, move(error, *args, **kwargs), strict=True)]
-        for part in parts_:
-            part.terms = x.terms
-        return parts_
+            root = None if apart else x if x.root is None else x.root
+            return [Bounded(v, None, root) for v in values]
+        found = [Bounded(v, e) for v, e in zip(values, move(error, *args, **kwargs), strict=True)]
+        if x.terms:
+            for part, mass in zip(found, move(x.mass, *args, **kwargs), strict=True):
+                part.is_sum_of(x.terms, mass)
+        return found
 
     return apply
 
@@ -124,7 +113,7 @@ def copying(move: Move) -> Move:
             move(value, *args, **kwargs), None if error is None else move(error, *args, **kwargs)
         )
         if x.terms:
-            result.terms = x.terms
+            result.is_sum_like(x, lambda mass: move(mass, *args, **kwargs))
         return result
 
     return apply
@@ -135,7 +124,7 @@ for _name, _move in VIEWS.items():
 for _name, _move in SPLITS.items():
     rule(_name)(split(_move))
 for _name, _move in UNSAFE_SPLITS.items():
-    rule(_name)(unsafe_split(_move))
+    rule(_name)(split(_move, apart=True))
 for _name in COPIES:
     rule(_name)(copying(overload(_name)))
 rule("_unsafe_view")(copying(torch.Tensor.view))
