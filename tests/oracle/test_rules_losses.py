@@ -160,17 +160,17 @@ TWINS = [
         lambda: nn.KLDivLoss(reduction="batchmean", log_target=True),
         PAIR,
         scales=MODERATE,
-        like=3.5,
+        like=1.1,
     ),
     Twin(
         "KLDivLoss of probabilities",
         lambda: nn.KLDivLoss(reduction="sum"),
         PAIR,
-        like=6.0,
+        like=3.1,
         target="probabilities",
     ),
     Twin("MultiLabelSoftMarginLoss", nn.MultiLabelSoftMarginLoss, PAIR, target="probabilities"),
-    Twin("MarginRankingLoss", lambda: nn.MarginRankingLoss(0.5), TRIPLE, like=3.5),
+    Twin("MarginRankingLoss", lambda: nn.MarginRankingLoss(0.5), TRIPLE, like=1.7),
     Twin("HingeEmbeddingLoss", nn.HingeEmbeddingLoss, ((4, 3), indices(2, 4, 3))),
     Twin("MultiMarginLoss", nn.MultiMarginLoss, ((4, 3), indices(3, 4)), loops=True),
     Twin(
@@ -187,7 +187,7 @@ TWINS = [
         for p in (2.0, 1.0, torch.inf, -torch.inf, 3.0, 1.5, 0.5)
     ),
     Twin(
-        "TripletMarginLoss", lambda: nn.TripletMarginLoss(eps=2.0**-20, swap=True), TRIPLE, like=3.5
+        "TripletMarginLoss", lambda: nn.TripletMarginLoss(eps=2.0**-20, swap=True), TRIPLE, like=1.2
     ),
     Twin("CosineEmbeddingLoss", nn.CosineEmbeddingLoss, ((4, 3), (4, 3), indices(2, 4))),
 ]
