@@ -160,7 +160,7 @@ TWINS = [
         lambda: nn.KLDivLoss(reduction="batchmean", log_target=True),
         PAIR,
         scales=MODERATE,
-        like=1.1,
+        like=1.2,
     ),
     Twin(
         "KLDivLoss of probabilities",
