@@ -60,20 +60,30 @@ class Source:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One quantity on one value set: both sides in full, and what was allowed."""
+    """One quantity on one value set: both sides in full, and what was allowed.
+
+    axes: what the axes are called, as far as that is known
+    twin: what torch itself answers in the dtype asked
+    """
 
     got: Array
     want: Array
     allowed: Array
+    axes: tuple[str, ...] = ()
+    twin: Array | None = None
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One reading of a divergence: kind, sentence, and what it leaves unexplained, in bounds."""
+    """One reading of a divergence: kind, sentence, and what it leaves unexplained, in bounds.
+
+    certain: whether it reconstructs the candidate's answer; the others only say where and when
+    """
 
     kind: str
     text: str
     residual: float
+    certain: bool = True
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,7 @@ class Finding:
     first: int = 0  # examples until it was first seen, from 1
     agrees: tuple[str, ...] = ()
     explanations: tuple[Explanation, ...] = ()
+    cause: str = ""  # the id of the finding whose cause is this one's too; its own where it leads
     dialect: str | None = None
     source: Source | None = None
     traceback: str = ""
