@@ -160,7 +160,7 @@ TWINS = [
         lambda: nn.KLDivLoss(reduction="batchmean", log_target=True),
         PAIR,
         scales=MODERATE,
-        like=1.2,
+        like=2.0,
     ),
     Twin(
         "KLDivLoss of probabilities",
