@@ -74,14 +74,18 @@ def _work(job: Job) -> tuple[Job, float, dict[str, int], list[str]]:
     report = run_all(
         [correct(source, layer)], Settings(examples=examples, dtypes=(dtype,), seed=seed)
     )
-    outcome = report.layers[0].outcomes[dtype]
+    outcomes = [result.outcomes[dtype] for result in report.layers]  # none: it could not be asked
     alarms = [
         f"{source} {layer} {dtype} seed {seed}: {f.quantity} {f.verdict} ({f.message})"
         for f in report.findings
         if f.verdict is not Verdict.INSUFFICIENT and not (source == "torch" and _LACKS in f.message)
     ]
-    counts = {"examples": outcome.examples, "judged": outcome.judged}
-    return job, max(outcome.ratios.values(), default=0.0), counts, alarms
+    counts = {
+        "examples": sum(o.examples for o in outcomes),
+        "judged": sum(o.judged for o in outcomes),
+    }
+    ratios = [r for o in outcomes for r in o.ratios.values()]
+    return job, max(ratios, default=0.0), counts, alarms
 
 
 def jobs(total: int, seed: int, layers: Sequence[str]) -> Iterator[Job]:
