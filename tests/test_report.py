@@ -183,9 +183,13 @@ def test_a_finding_comes_back_exactly(
         message=message,
         protocol="interleaved",
         source=Source("a.py", 3, "f"),
-        explanations=(Explanation("factor", "twice", math.inf),),
+        explanations=(
+            Explanation("factor", "twice", math.inf),
+            Explanation("where", "at the border", 2.0, certain=False),
+        ),
+        cause="affine-y-000000",
         worst=Worst((), math.nan, -0.0, 0.0),
-        probe=Comparison(np.zeros(3), np.ones(3), np.ones(3)),
+        probe=Comparison(np.zeros(3), np.ones(3), np.ones(3), ("n",), np.full(3, 0.5)),
     )
     store.save(f, folder)
     back = store.load(folder).finding
@@ -194,7 +198,7 @@ def test_a_finding_comes_back_exactly(
     for name in ("sets", "themes", "seed", "draws", "outputs", "spec"):
         assert equal(getattr(back.case, name), getattr(case, name)), name
     for which in ("smallest", "probe"):
-        for side in ("got", "want", "allowed"):
+        for side in ("got", "want", "allowed", "axes", "twin"):
             assert equal(getattr(getattr(back, which), side), getattr(getattr(f, which), side))
     assert back.worst is not None
     assert equal(vars(back.worst), vars(f.worst))
@@ -204,6 +208,21 @@ def test_a_finding_comes_back_exactly(
 
 def _plain(x: Any) -> Any:
     return dict(x) if hasattr(x, "items") else x
+
+
+def test_failures_of_files_without_axes_and_causes_are_read(tmp_path: Path) -> None:
+    store.save(finding(explanations=(Explanation("factor", "twice", 0.0),)), tmp_path)
+    path = tmp_path / "case.json"
+    document = json.loads(path.read_text())
+    del document["axes"], document["cause"]
+    document["explanations"] = [row[:3] for row in document["explanations"]]
+    path.write_text(json.dumps(document))
+    back = store.load(tmp_path).finding
+    assert back.cause == ""
+    assert back.smallest is not None
+    assert back.smallest.axes == ()
+    assert back.smallest.twin is None
+    assert back.explanations == (Explanation("factor", "twice", 0.0, certain=True),)
 
 
 def test_versions_are_stored(tmp_path: Path) -> None:
@@ -242,6 +261,9 @@ def _edit(folder: Path, **changes: Any) -> None:
         (lambda d: _edit(d, schema="npnet-failure/9"), "but has 'npnet-failure/9'"),
         (lambda d: _edit(d, verdict="ODD"), "'ODD' is not a valid Verdict"),
         (lambda d: _edit(d, quantity=3), "quantity must be str, but is 3"),
+        (lambda d: _edit(d, cause=3), "cause must be str, but is 3"),
+        (lambda d: _edit(d, axes={"smallest": "n"}), "axes must be a list of names"),
+        (lambda d: _edit(d, explanations=[["factor"]]), "not enough values"),
         (lambda d: _edit(d, twin="Linear; import os"), "is not a name"),
         (lambda d: _edit(d, case={"config": {"mapping": [["a b", 1]]}}), "'a b' is not a name"),
         (lambda d: _edit(d, case={"config": {"pickle": "x"}}), "is no stored value"),

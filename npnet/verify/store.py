@@ -42,6 +42,7 @@ _PLAIN = (
 )
 _COUNTS = ("wrong", "size", "failed", "asked", "first")
 _SIDES = {"got": "got", "want": "torch", "allowed": "allowed"}  # field -> its name in arrays.npz
+_TWIN = "twin"  # torch's own answer, where it was kept
 
 
 class FileFormatError(NpnetError, ValueError):
@@ -137,17 +138,25 @@ def save(finding: Finding, folder: Path) -> None:
     document["verdict"] = finding.verdict.value
     document["agrees"] = list(finding.agrees)
     document["dialect"] = finding.dialect
-    document["explanations"] = [[e.kind, e.text, encode(e.residual)] for e in finding.explanations]
+    document["cause"] = finding.cause
+    document["explanations"] = [
+        [e.kind, e.text, encode(e.residual), e.certain] for e in finding.explanations
+    ]
     document["source"] = _as_list(finding.source)
     document["worst"] = _as_list(finding.worst)
     document["case"] = None if finding.case is None else _example_document(finding.case)
     own = finding.case.arrays if finding.case else {}
     arrays = {_key(name, i): a for i, (name, a) in enumerate(own.items())}
     arrays |= {f"mask {i}": m for i, m in enumerate((finding.case and finding.case.masks) or ())}
+    document["axes"] = {}
     for which in ("smallest", "probe"):
-        comparison = getattr(finding, which)
-        if comparison is not None:
-            arrays |= {f"{which} {n}": getattr(comparison, side) for side, n in _SIDES.items()}
+        comparison: Comparison | None = getattr(finding, which)
+        if comparison is None:
+            continue
+        arrays |= {f"{which} {n}": getattr(comparison, side) for side, n in _SIDES.items()}
+        if comparison.twin is not None:
+            arrays[f"{which} {_TWIN}"] = comparison.twin
+        document["axes"][which] = list(comparison.axes)
     kept = {name: np.asarray(a) for name, a in arrays.items()}
     kept = {name: a for name, a in kept.items() if a.dtype.kind in "biuf"}  # objects need pickle
     with (folder / "arrays.npz").open("wb") as file:
@@ -242,8 +251,15 @@ def _finding(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Findin
                 raise ValueError(f"{name} must be {kind.__name__}, but is {document[name]!r}")
     twin = document["twin"]
     source, worst, case = document["source"], document["worst"], document["case"]
+    axes, cause = document.get("axes", {}), document.get("cause", "")  # files of 0.1 have neither
+    if not isinstance(cause, str):
+        raise ValueError(f"cause must be str, but is {cause!r}")
     comparisons = {
-        which: Comparison(*(arrays[f"{which} {n}"] for n in _SIDES.values()))
+        which: Comparison(
+            *(arrays[f"{which} {n}"] for n in _SIDES.values()),
+            axes=_names(axes.get(which, [])),
+            twin=arrays.get(f"{which} {_TWIN}"),
+        )
         for which in ("smallest", "probe")
         if all(f"{which} {n}" in arrays for n in _SIDES.values())
     }
@@ -256,10 +272,20 @@ def _finding(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Findin
         probe=comparisons.get("probe"),
         worst=None if worst is None else Worst(*(decode(x) for x in worst)),
         agrees=tuple(document["agrees"]),
-        explanations=tuple(Explanation(k, t, decode(r)) for k, t, r in document["explanations"]),
+        explanations=tuple(
+            Explanation(kind, text, decode(residual), *certain)
+            for kind, text, residual, *certain in document["explanations"]
+        ),
+        cause=cause,
         dialect=document["dialect"],
         source=None if source is None else Source(*source),
     )
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"axes must be a list of names, but are {str(value)[:80]}")
+    return tuple(value)
 
 
 def _example(d: Mapping[str, Any], arrays: Mapping[str, Array]) -> Example:
