@@ -255,11 +255,7 @@ def _finding(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Findin
     if not isinstance(cause, str):
         raise ValueError(f"cause must be str, but is {cause!r}")
     comparisons = {
-        which: Comparison(
-            *(arrays[f"{which} {n}"] for n in _SIDES.values()),
-            axes=_names(axes.get(which, [])),
-            twin=arrays.get(f"{which} {_TWIN}"),
-        )
+        which: _comparison(which, arrays, _names(axes.get(which, [])))
         for which in ("smallest", "probe")
         if all(f"{which} {n}" in arrays for n in _SIDES.values())
     }
@@ -280,6 +276,11 @@ def _finding(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Findin
         dialect=document["dialect"],
         source=None if source is None else Source(*source),
     )
+
+
+def _comparison(which: str, arrays: Mapping[str, Array], axes: tuple[str, ...]) -> Comparison:
+    got, want, allowed = (arrays[f"{which} {n}"] for n in _SIDES.values())
+    return Comparison(got, want, allowed, axes, arrays.get(f"{which} {_TWIN}"))
 
 
 def _names(value: Any) -> tuple[str, ...]:
