@@ -1,192 +1,265 @@
 """A report as one HTML file: no JavaScript, nothing loaded, readable without its styles.
 
-jinja2 escapes everything that comes from a candidate; matplotlib is imported only where there is a
-picture to draw.
+Everything that comes from a candidate is escaped. jinja2 and matplotlib are imported only where
+there are findings to show.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from html import escape
+from importlib.resources import files
+from string import Template
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from npnet.report import words
-from npnet.report.picture import heat_map
-from npnet.report.repro import script
-from npnet.verify.finding import BROKEN, DIVERGED, UNPROVEN, Finding, LayerResult, Report
+from npnet.report.markup import Markup, element, join, table
+from npnet.report.overview import DEVICE, DIVERGES, OK, SECTIONS, Cell, cells, passed, state
+from npnet.verify.finding import LayerResult, Report, Verdict
 
-_BUDGET = 7_000_000  # characters of cards; the findings after that are told in brief
 _MOST_LISTED = 12
+_STATES = {0: OK, 1: DIVERGES, 3: "broken", 4: "unproven"}
 
-
-@dataclass(frozen=True)
-class Card:
-    """One finding as the page shows it."""
-
-    id: str
-    kind: str
-    word: str
-    title: str
-    rows: tuple[tuple[str, str], ...]
-    why: tuple[str, ...]
-    config: str
-    arrays: tuple[tuple[str, str], ...]
-    sides: tuple[tuple[str, str], ...]
-    place: str
-    code: tuple[tuple[int, str, bool], ...]
-    traceback: str
-    picture: Markup
-    script: str
-
-    @property
-    def size(self) -> int:
-        """About how many characters it takes."""
-        texts = (self.picture, self.script, self.traceback, *(t for _, t in self.arrays))
-        return sum(len(t) for t in texts) + sum(len(t) for _, t in self.sides)
+_LEGEND = (
+    "The largest |got − torch| over the error bound derived for a correct implementation. A result "
+    "passes up to 8 bounds in float64, where torch errs too, and up to 4 in the other formats; "
+    "✕ is beyond that, and leads to its finding."
+)
 
 
 def page(report: Report) -> str:
     """The whole page."""
-    return _template("page", report)
+    return _filled("page.html", report)
 
 
 def fragment(report: Report) -> str:
     """The same as an element, for a notebook."""
-    return _template("fragment", report)
+    return _filled("fragment.html", report)
 
 
-def _template(which: str, report: Report) -> str:
-    jinja = Environment(
-        loader=PackageLoader("npnet", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _filled(shell: str, report: Report) -> str:
+    here = files("npnet.report")
+    return Template(here.joinpath(shell).read_text(encoding="utf-8")).substitute(
+        title=escape(f"npnet: {words.sentence(report)}"),
+        style=here.joinpath("style.css").read_text(encoding="utf-8").strip(),
+        body=_body(report),
     )
+
+
+def _body(report: Report) -> Markup:
+    every = cells(report)
+    return join(
+        _header(report),
+        _not_verified(report),
+        _environment(report),
+        _matrix(every),
+        _findings(report),
+        _passed(report),
+        _margins(report, every),
+    )
+
+
+# ---- sections ------------------------------------------------------------------------------------
+
+
+def _section(title: str, *children: object) -> Markup:
+    return join(element("section", element("h2", title), *children), "\n")
+
+
+def _header(report: Report) -> Markup:
+    took = f"{words.duration(report.seconds)} for {_examples(report):,} examples"
+    date = report.environment.get("date")
+    return join(
+        element(
+            "header",
+            element("p", "npnet verify", class_="brand"),
+            element("h1", words.sentence(report)),
+            element("p", f"{words.date(date)} · {took}" if date else took, class_="dim"),
+            class_=_STATES[report.exit_code],
+        ),
+        "\n",
+    )
+
+
+def _examples(report: Report) -> int:
+    return sum(o.examples for r in report.layers for o in r.outcomes.values())
+
+
+def _not_verified(report: Report) -> Markup:
     missing = words.not_verified(report)
-    return jinja.get_template("index.html.j2").render(
-        which=which,
-        state=_state(report),
-        sentence=words.sentence(report),
-        seconds=f"{report.seconds:.1f}",
-        surroundings=words.surroundings(report.environment, report.seed),
-        missing=missing[:_MOST_LISTED],
-        missing_more=missing[_MOST_LISTED:],
-        dtypes=list(dict.fromkeys(d for r in report.layers for d in r.outcomes)),
-        layers=[_layer(r) for r in report.layers],
-        cards=list(_cards(report)),
-        facts=list(_facts(report.environment, report.seed)),
+    if not missing:
+        return Markup()
+    more = missing[_MOST_LISTED:]
+    rest = element("details", element("summary", f"and {len(more):,} more"), _list(more))
+    return _section("Not verified", _list(missing[:_MOST_LISTED]), rest if more else "")
+
+
+def _list(texts: list[str]) -> Markup:
+    return element("ul", *(element("li", text) for text in texts), class_="plain")
+
+
+def _environment(report: Report) -> Markup:
+    facts = table(
+        Markup(),
+        *(
+            element("tr", element("th", name, scope="row"), element("td", value))
+            for name, value in _facts(report.environment, report.seed)
+        ),
+        class_="facts",
     )
-
-
-def _state(report: Report) -> str:
-    return {0: "ok", 1: "diverged", 3: "broken", 4: "unproven"}[report.exit_code]
-
-
-# ---- layers --------------------------------------------------------------------------------------
-
-
-def _layer(r: LayerResult) -> dict[str, Any]:
-    quantities = list(dict.fromkeys(q for o in r.outcomes.values() for q in o.ratios))
-    return {
-        "name": words.clean(r.layer, 120),
-        "twin": words.clean(_twin(r.twin)),
-        "examples": max((o.examples for o in r.outcomes.values()), default=0),
-        "verdicts": {d: words.outcome_word(o) for d, o in r.outcomes.items()},
-        "worst": words.ratio(r.worst),
-        "options": words.options(r),
-        "uncovered": [words.clean(u, 120) for u in r.uncovered],
-        "margins": [
-            (
-                words.clean(q, 120),
-                {d: words.ratio(o.ratios[q]) for d, o in r.outcomes.items() if q in o.ratios},
-            )
-            for q in quantities
-        ],
-        "judged": f"{sum(o.judged for o in r.outcomes.values()):,}",
-        "not_judged": sum(o.not_judged for o in r.outcomes.values()),
-        "fallbacks": sorted({words.clean(f) for o in r.outcomes.values() for f in o.fallbacks}),
-    }
-
-
-def _twin(twin: str) -> str:
-    return f"torch.{words.full(twin)}"
-
-
-# ---- findings ------------------------------------------------------------------------------------
-
-
-def _cards(report: Report) -> Iterator[Card]:
-    spent = 0
-    for n, f in enumerate(report.findings):
-        card = _card(f, report, n)
-        if spent + card.size > _BUDGET:
-            card = _brief(card)
-        spent += card.size
-        yield card
-
-
-def _brief(card: Card) -> Card:
-    left_out = (("left out", f"the arrays, the picture and the script: see failures/{card.id}"),)
-    empty = Markup("")
-    return replace(
-        card, arrays=(), sides=(), picture=empty, script="", rows=card.rows + left_out, traceback=""
-    )
-
-
-def _card(f: Finding, report: Report, n: int) -> Card:
-    rows = [
-        ("verdict", words.meaning(f)),
-        ("dialect", f.dialect and words.clean(f.dialect)),
-        ("how much", words.how_much(f)),
-        ("message", words.clean(f.message) if f.worst is None else None),
-        ("how often", words.how_often(f)),
-        ("only under", words.only_under(f)),
-        ("also", words.also(f, report.findings)),
-    ]
-    shown = f.case if f.verdict not in UNPROVEN else None
-    sides = f.smallest if shown else None
-    compared = f.probe or f.smallest
-    traced = "\n".join(words.lines(f.traceback)).strip("\n")
-    return Card(
-        id=words.clean(f.id),
-        kind="diverged"
-        if f.verdict in DIVERGED
-        else "broken"
-        if f.verdict in BROKEN
-        else "unproven",
-        word=words.heading(f),
-        title=words.where(f),
-        rows=tuple((label, text) for label, text in rows if text),
-        why=tuple(words.clean(e.text) for e in f.explanations),
-        config=words.configuration(shown) if shown else "",
-        arrays=tuple((n, words.whole(a)) for n, a in words.arrays_of(shown).items())
-        if shown
-        else (),
-        sides=(
-            ("got", words.whole(sides.got)),
-            ("torch", words.whole(sides.want)),
-            ("allowed", words.whole(sides.allowed)),
-        )
-        if sides
-        else (),
-        place=words.clean(f.source) if f.source else "",
-        code=tuple(
-            (number, text, number == f.source.line)
-            for number, text in words.excerpt(f.source.file, f.source.line)
-        )
-        if f.source
-        else (),
-        traceback=traced,
-        picture=Markup(heat_map(compared, f"f{n}")) if compared else Markup(""),
-        script=script(f) if shown else "",
-    )
+    line = words.surroundings(report.environment, report.seed)
+    return _section("Environment", element("details", element("summary", line), facts))
 
 
 def _facts(facts: Mapping[str, Any], seed: int) -> Iterator[tuple[str, str]]:
     for name, value in facts.items():
+        if name == "date":
+            value = words.date(value)
         if isinstance(value, Mapping):
             value = ", ".join(f"{k}={v}" for k, v in value.items())
         yield words.clean(name), words.clean("none" if value in (None, "") else value)
     yield "seed", str(seed)
+
+
+def _findings(report: Report) -> Markup:
+    if not report.findings:
+        return Markup()
+    from npnet.report.cards import cards
+
+    return _section("Findings", *cards(report))
+
+
+# ---- the matrix ----------------------------------------------------------------------------------
+
+
+def _matrix(every: list[Cell]) -> Markup:
+    """Layers by sort of quantity, dtype and device: the worst err/bound of each."""
+    if not every:
+        return Markup()
+    sections = [s for s in SECTIONS if any(c.section == s for c in every)]
+    columns = list(dict.fromkeys((c.dtype, c.device) for c in every if c.dtype)) or [("", DEVICE)]
+    top = [element("th", s, colspan=len(columns), scope="colgroup") for s in sections]
+    below = [
+        element("th", f"{dtype} {device}".strip(), scope="col", class_="n first" * (n == 0) or "n")
+        for _ in sections
+        for n, (dtype, device) in enumerate(columns)
+    ]
+    head = join(
+        element("tr", element("th", "layer", rowspan=2, scope="col"), *top),
+        element("tr", *below),
+    )
+    by_layer: dict[str, list[Cell]] = {}
+    for c in every:
+        by_layer.setdefault(c.layer, []).append(c)
+    rows = []
+    for layer, own in by_layer.items():
+        row = [element("th", words.clean(layer, 120), scope="row")]
+        for section in sections:
+            for dtype, device in columns:
+                here = [c for c in own if c.section == section]
+                at = [c for c in here if (c.dtype or columns[0][0], c.device) == (dtype, device)]
+                row.append(_cell(at))
+        rows.append(element("tr", *row))
+    return _section(
+        "Layers", table(head, *rows, class_="matrix"), element("p", _LEGEND, class_="dim small")
+    )
+
+
+def _cell(own: list[Cell]) -> Markup:
+    """The worst of some cells; one that is not verified comes before any ratio."""
+    if not own:
+        return element("td", class_="n")
+    bad = [c for c in own if c.verdict is not Verdict.PASS]
+    worst = max(bad or own, key=lambda c: -1.0 if c.ratio is None else c.ratio)
+    return element("td", _reading(worst), class_=f"n {state(worst.verdict)}")
+
+
+def _reading(cell: Cell) -> Markup:
+    """A cell's text, which says without colour what it is."""
+    ratio = "" if cell.ratio is None else words.power(cell.ratio)
+    if cell.verdict is Verdict.PASS:
+        return join(ratio)
+    number = "" if state(cell.verdict) != DIVERGES else ratio
+    name = "" if number else words.verdict_word(cell.verdict)
+    text = f"{'?' if state(cell.verdict) == 'unproven' else '✕'} {number or name}"
+    if cell.finding is None:
+        return join(text)
+    return element("a", text, href=f"#{words.clean(cell.finding.id)}")
+
+
+# ---- what agrees ---------------------------------------------------------------------------------
+
+
+def _passed(report: Report) -> Markup:
+    """The layers that agree, a line each."""
+    good = passed(report)
+    if not good:
+        return Markup()
+    dtypes = list(dict.fromkeys(d for r in good for d in r.outcomes))
+    columns = ["layer", "twin", "examples", *dtypes, "worst err/bound", "options covered"]
+    right = {"examples", "worst err/bound"}
+    head = element(
+        "tr", *(element("th", c, scope="col", class_="n" if c in right else "") for c in columns)
+    )
+    return _section(
+        "Verified",
+        table(head, *(_line(r, dtypes) for r in good)),
+    )
+
+
+def _line(r: LayerResult, dtypes: list[str]) -> Markup:
+    verdicts = [words.outcome_word(r.outcomes[d]) if d in r.outcomes else "" for d in dtypes]
+    return element(
+        "tr",
+        element("th", words.clean(r.layer, 120), scope="row"),
+        element("td", f"torch.{words.full(words.clean(r.twin))}", class_="dim"),
+        element("td", f"{max(o.examples for o in r.outcomes.values()):,}", class_="n"),
+        *(element("td", v.lower(), class_="good" if v == "ok" else "") for v in verdicts),
+        element("td", words.power(r.worst), class_="n"),
+        element("td", words.options(r)),
+    )
+
+
+def _margins(report: Report, every: list[Cell]) -> Markup:
+    """Every quantity of every layer, for whoever wants it."""
+    if not report.layers:
+        return Markup()
+    dtypes = list(dict.fromkeys(d for r in report.layers for d in r.outcomes))
+    by_layer: dict[str, dict[str, dict[str, list[Cell]]]] = {}
+    for c in every:
+        by_layer.setdefault(c.layer, {}).setdefault(c.quantity, {}).setdefault(c.dtype, []).append(
+            c
+        )
+    head = element(
+        "tr",
+        element("th", "quantity"),
+        *(element("th", d, class_="n", scope="col") for d in dtypes),
+    )
+    parts: list[object] = []
+    for r in report.layers:
+        rows = [
+            element(
+                "tr",
+                element("th", words.clean(quantity, 120), scope="row"),
+                *(_cell(by_dtype.get(d, [])) for d in dtypes),
+            )
+            for quantity, by_dtype in by_layer.get(r.layer, {}).items()
+        ]
+        parts += [
+            element("h4", words.clean(r.layer, 120)),
+            table(head, *rows, class_="matrix narrow"),
+            element("p", " ".join(_remarks(r)), class_="dim small"),
+        ]
+    return _section(
+        "Every quantity", element("details", element("summary", "margins in bounds"), *parts)
+    )
+
+
+def _remarks(r: LayerResult) -> Iterator[str]:
+    yield f"{sum(o.judged for o in r.outcomes.values()):,} elements compared."
+    left_out = sum(o.not_judged for o in r.outcomes.values())
+    if left_out:
+        yield f"{left_out:,} value sets were left out because they overflow."
+    fallbacks = sorted({words.clean(f) for o in r.outcomes.values() for f in o.fallbacks})
+    if fallbacks:
+        yield f"Bounds of {', '.join(fallbacks)} come from a decomposition."
+    if r.uncovered:
+        yield f"Not drawn: {' · '.join(words.clean(u, 120) for u in r.uncovered)}."

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npnet.report import words
+from npnet.report.overview import follows
 from npnet.verify.finding import UNPROVEN, Finding, LayerResult, Report, Verdict
 
 if TYPE_CHECKING:
@@ -65,8 +66,11 @@ def failure(finding: Finding, others: Sequence[Finding] = (), kept: Path | None 
             rows.append((label, textwrap.wrap(text, WIDTH - _LABEL, break_on_hyphens=False)))
 
     row("verdict", words.meaning(f))
-    if f.explanations:
-        row("why", words.clean(f.explanations[0].text))
+    if follows(f):
+        row("why", f"it has the cause of {words.clean(f.cause)}")
+    else:
+        for label, reading in words.readings(f)[:1]:
+            row(label, reading)
     if f.dialect:
         row("dialect", words.clean(f.dialect))
     row("how much", words.how_much(f))
@@ -77,7 +81,7 @@ def failure(finding: Finding, others: Sequence[Finding] = (), kept: Path | None 
     row("also", words.also(f, others))
     if f.traceback:
         rows.append(("traceback", _traceback(f)))
-    if f.case is not None and f.verdict not in UNPROVEN:
+    if f.case is not None and f.verdict not in UNPROVEN and not follows(f):
         rows.append(("smallest", list(_smallest(f))))
     row("look at", words.clean(f.source) if f.source else None)
     if kept is not None:
@@ -184,7 +188,7 @@ def summary(report: Report, kept: Path | None = None, *, verbose: bool = False) 
 def last_line(report: Report, kept: Path | None = None) -> str:
     """The verdict in a sentence, and where the run is kept."""
     where = f" · {kept}" if kept is not None else ""
-    return f"{words.sentence(report)} in {report.seconds:.1f} s{where}"
+    return f"{words.sentence(report)} in {words.duration(report.seconds)}{where}"
 
 
 def first_line(report: Report) -> str:

@@ -3,13 +3,15 @@
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from npnet.contract import Array
+from npnet.report.overview import passed
 from npnet.verify.case import Example, LayerConfig, Slot
 from npnet.verify.finding import BROKEN, DIVERGED, Finding, LayerResult, Outcome, Report, Verdict
 
@@ -80,15 +82,20 @@ def meaning(finding: Finding) -> str | None:
     return f"{finding.verdict}: {_MEANINGS[finding.verdict].format(dtype=finding.dtype)}"
 
 
-def how_much(finding: Finding) -> str | None:
-    """How many elements are off, where most, and by how much."""
+def readings(finding: Finding) -> list[tuple[str, str]]:
+    """What explains it, the likeliest first: "why" where that is certain, else "observed"."""
+    return [("why" if e.certain else "observed", clean(e.text)) for e in finding.explanations]
+
+
+def how_much(finding: Finding, written: Callable[[float], str] | None = None) -> str | None:
+    """How many elements are off, where most, and by how much; written: of the ratio."""
     w = finding.worst
     if w is None:
         return None
     at = f" at {list(w.index)}" if w.index else ""
-    by = "" if math.isnan(w.ratio) else f", err/bound {ratio(w.ratio)}"
+    by = "" if math.isnan(w.ratio) else f", err/bound {(written or ratio)(w.ratio)}"
     return (
-        f"{finding.wrong} of {finding.size} elements; worst{at}: got {number(w.got)}, "
+        f"{finding.wrong:,} of {finding.size:,} elements; worst{at}: got {number(w.got)}, "
         f"torch has {number(w.want)}{by}"
     )
 
@@ -123,15 +130,20 @@ def also(finding: Finding, others: Sequence[Finding]) -> str | None:
     return " · ".join(dict.fromkeys(parts)) or None
 
 
-def outcome_word(outcome: Outcome) -> str:
+def verdict_word(verdict: Verdict) -> str:
     """The verdict in a cell: ok, or its name."""
-    return "ok" if outcome.verdict is Verdict.PASS else outcome.verdict.replace("_", " ")
+    return "ok" if verdict is Verdict.PASS else verdict.replace("_", " ")
+
+
+def outcome_word(outcome: Outcome) -> str:
+    """The verdict of one dtype in a cell."""
+    return verdict_word(outcome.verdict)
 
 
 def sentence(report: Report) -> str:
     """The whole report in one sentence."""
     bad = {f.layer for f in report.findings}
-    good = [r for r in report.layers if r.layer not in bad]
+    good = passed(report)
     verified = f"{_count(len(good), 'layer')} verified" if good else ""
     groups = [
         ("diverged", {f.layer for f in report.findings if f.verdict in DIVERGED}),
@@ -201,6 +213,37 @@ def ratio(x: float) -> str:
     if math.isnan(x) or math.isinf(x):
         return str(x)
     return f"{x:.2f}" if x < 100 else f"{x:.0e}".replace("e+0", "e").replace("e+", "e")
+
+
+def power(x: float) -> str:
+    """A ratio as it is written by hand: 0.31, 2×10¹⁵."""
+    mantissa, e, exponent = ratio(x).partition("e")
+    return f"{mantissa}×10{superscript(int(exponent))}" if e else mantissa
+
+
+def superscript(n: int) -> str:
+    """A whole number as an exponent."""
+    return str(n).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def duration(seconds: float) -> str:
+    """6.2 s, 3 min 20 s, 1 h 5 min."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def date(moment: Any) -> str:
+    """A moment in ISO format as 20 November 2026, 14:05 UTC; anything else as it is."""
+    try:
+        at = datetime.fromisoformat(str(moment))
+    except ValueError:
+        return clean(moment, 80)
+    month = "January February March April May June July August September October November December"
+    zone = f" {at.tzname()}" if at.tzinfo else ""
+    return f"{at.day} {month.split()[at.month - 1]} {at.year}, {at:%H:%M}{zone}"
 
 
 def array(a: Any, most: int = 24) -> str:
