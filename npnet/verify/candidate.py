@@ -19,7 +19,8 @@ BOUNDS = ("elementwise", "normwise")
 class Candidate:
     """A function of a Case that claims to be `twin` on the domain that `only` leaves.
 
-    `sources` are the places to look at, by pass: "forward" and "backward".
+    `sources` are the places to look at, by pass: "forward" and "backward". `dialect` names what it
+    is held against in the place of torch itself.
     """
 
     function: Callable[[Any], Any]
@@ -31,6 +32,7 @@ class Candidate:
     sources: Mapping[str, Source] = field(default_factory=dict)
     target: str = ""
     module: str = ""  # in which it was declared
+    dialect: str | None = None
 
     def __call__(self, case: Any) -> Any:
         """What the function answers."""
@@ -52,6 +54,7 @@ def candidate(
     only: Mapping[str, st.SearchStrategy[Any]] | None = None,
     bound: str = "elementwise",
     without: Sequence[str] = (),
+    dialect: str | None = None,
     name: str | None = None,
 ) -> Callable[[Callable[[Any], Any]], Candidate]:
     """Declare that a function of a Case claims to be `torch.nn.<twin>` (or "optim.<twin>").
@@ -62,6 +65,8 @@ def candidate(
         is then allowed the largest bound of its tensor
     without: quantities that the candidate does not claim to have ("gradient of input 1", "next
         num_batches_tracked"); they are not judged, and the report says so
+    dialect: the convention that it follows on purpose where torch has another ("tensorflow"): it is
+        then held against that, and the report says so
     """
     if not isinstance(twin, str):
         raise ConfigError(
@@ -76,6 +81,9 @@ def candidate(
                 f"only[{option!r}] must be a Hypothesis strategy, but is {strategy!r}. "
                 f"You might need st.just({strategy!r})."
             )
+
+    if not isinstance(dialect, str | None):
+        raise ConfigError(f"dialect must be a name, but is {dialect!r}.")
 
     module = sys._getframe(1).f_globals.get("__name__", "")
 
@@ -94,6 +102,7 @@ def candidate(
             tuple(without),
             getattr(function, "sources", None) or sources(function, function),
             module=module,
+            dialect=dialect,
         )
 
     return declare

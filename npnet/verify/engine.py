@@ -21,7 +21,7 @@ from npnet.verify.finding import (
 )
 from npnet.verify.parallel import each
 from npnet.verify.settings import SECTIONS, SETS, Event, Settings, Tell
-from npnet.verify.targets import resolve, specs, unaskable
+from npnet.verify.targets import held, resolve, unaskable
 from npnet.verify.trial import Trial
 
 
@@ -159,13 +159,15 @@ def _broken(c: Candidate, message: str, trace: str, tell: Tell) -> Verified:
 
 
 def _verify(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Verified:
-    spec = specs()[c.twin]
+    asked_as, spec = held(c)
     outcomes: dict[str, Outcome] = {}
     findings: list[Finding] = []
     not_verified: list[str] = []
+    if c.dialect is not None:
+        not_verified.append(f"{c.name} against torch itself (declared dialect: {c.dialect})")
     coverage = Coverage()
     for dtype in asked.dtypes:
-        trial = Trial(c, spec, dtype, asked, tell, coverage, stop)
+        trial = Trial(asked_as, spec, dtype, asked, tell, coverage, stop)
         outcomes[dtype], found = trial.run()
         fresh = [f for f in found if not _inherited(f, findings)]
         findings += fresh

@@ -18,6 +18,7 @@ import numpy as np
 from npnet.contract import ConfigError, Forward, Grads
 from npnet.verify.candidate import Candidate, sources
 from npnet.verify.case import Case, LayerConfig, OptimizerCase
+from npnet.verify.dialect import Dialect
 from npnet.verify.finding import Finding, Source, Verdict
 from npnet.verify.spec import Spec
 
@@ -34,6 +35,32 @@ def specs() -> Mapping[str, Spec]:
             "Install it with: pip install 'npnet[torch]'"
         ) from None
     return found
+
+
+def dialects(twin: str) -> tuple[Dialect, ...]:
+    """Every known dialect of a twin, loaded on demand as the twins are."""
+    found: Mapping[str, tuple[Dialect, ...]] = importlib.import_module(
+        "npnet.twins.dialects"
+    ).DIALECTS
+    return found.get(twin, ())
+
+
+def held(c: Candidate) -> tuple[Candidate, Spec]:
+    """The candidate as it is asked, and what it is held against: its twin, or a dialect of it.
+
+    Raises ConfigError where there is no such dialect.
+    """
+    spec = specs()[c.twin]
+    if c.dialect is None:
+        return c, spec
+    known = {d.name: d for d in dialects(c.twin)}
+    if c.dialect not in known:
+        names = f"It has {', '.join(map(repr, known))}." if known else "It has none."
+        raise ConfigError(
+            f"candidate {c.name!r} declares the dialect {c.dialect!r}, which {c.twin} does not "
+            f"have. {names}"
+        )
+    return known[c.dialect].held(c, spec)
 
 
 def own_names() -> list[str]:
@@ -187,12 +214,13 @@ def resolve(target: Any) -> tuple[list[Candidate], list[Finding]]:
 
 
 def check_twin(c: Candidate) -> None:
-    """Raise ConfigError unless the candidate's twin exists."""
+    """Raise ConfigError unless the candidate's twin exists, and its dialect where it has one."""
     if c.twin not in specs():
         raise ConfigError(
             f"candidate {c.name!r} claims to be {c.twin!r}, which has no spec."
             f"{_nearest(c.twin, list(specs()))}"
         )
+    held(c)
 
 
 def _named(target: str) -> tuple[list[Candidate], list[Finding]]:
