@@ -12,16 +12,27 @@ from typing import Any
 
 from npnet.report import words
 from npnet.report.markup import Markup, element, join, table
-from npnet.report.overview import DEVICE, DIVERGES, OK, SECTIONS, Cell, cells, passed, state
+from npnet.report.overview import (
+    BREAKS,
+    DEVICE,
+    DIVERGES,
+    OK,
+    OPEN,
+    SECTIONS,
+    Cell,
+    cells,
+    passed,
+    state,
+)
 from npnet.verify.finding import LayerResult, Report, Verdict
 
 _MOST_LISTED = 12
-_STATES = {0: OK, 1: DIVERGES, 3: "broken", 4: "unproven"}
+_STATES = {0: OK, 1: DIVERGES, 3: BREAKS, 4: OPEN}
 
 _LEGEND = (
     "The largest |got − torch| over the error bound derived for a correct implementation. A result "
     "passes up to 8 bounds in float64, where torch errs too, and up to 4 in the other formats; "
-    "✕ is beyond that, and leads to its finding."
+    "✕ is beyond that, and leads to its finding, where 1 is what passes."
 )
 
 
@@ -177,9 +188,9 @@ def _reading(cell: Cell) -> Markup:
     ratio = "" if cell.ratio is None else words.power(cell.ratio)
     if cell.verdict is Verdict.PASS:
         return join(ratio)
-    number = "" if state(cell.verdict) != DIVERGES else ratio
-    name = "" if number else words.verdict_word(cell.verdict)
-    text = f"{'?' if state(cell.verdict) == 'unproven' else '✕'} {number or name}"
+    elsewhere = cell.finding is not None and cell.finding.dtype != cell.dtype
+    word = "" if elsewhere else words.verdict_word(cell.verdict)
+    text = f"{'?' if state(cell.verdict) == OPEN else '✕'} {ratio or word}".strip()
     if cell.finding is None:
         return join(text)
     return element("a", text, href=f"#{words.clean(cell.finding.id)}")

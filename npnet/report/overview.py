@@ -62,7 +62,7 @@ def causes(findings: Sequence[Finding]) -> list[Cause]:
 class Cell:
     """One quantity of one candidate in one dtype.
 
-    ratio: the worst |got - want| / error bound; None where nothing was compared
+    ratio: the worst |got - want| / error bound; None where it is not known
     finding: the one that tells of it, which may be of another dtype
     """
 
@@ -102,7 +102,8 @@ def cells(report: Report) -> list[Cell]:
     for f in report.findings:
         if (f.layer, f.dtype, f.quantity) not in told:
             device = f.device or DEVICE
-            cell = Cell(f.layer, f.twin, f.quantity, f.dtype, device, f.verdict, finding=f)
+            at = (f.layer, f.twin, f.quantity, f.dtype, device)
+            cell = Cell(*at, f.verdict, _off(f, f.dtype), f)
             found.append(cell)
             told.add((f.layer, f.dtype, f.quantity))
     order = {name: n for n, name in enumerate(dict.fromkeys(c.layer for c in found))}
@@ -111,27 +112,34 @@ def cells(report: Report) -> list[Cell]:
 
 def _of(result: LayerResult, findings: Sequence[Finding]) -> Iterator[Cell]:
     own = [f for f in findings if f.layer == result.layer]
-    for dtype, outcome in result.outcomes.items():
-        for quantity, ratio in outcome.ratios.items():
-            verdict, finding = _verdict(quantity, ratio, dtype, outcome, own)
-            device = finding.device if finding and finding.device else DEVICE
-            yield Cell(result.layer, result.twin, quantity, dtype, device, verdict, ratio, finding)
+    for n, (dtype, outcome) in enumerate(result.outcomes.items()):
+        blamed = _blamed(dtype, list(result.outcomes)[:n], outcome, own)
+        for quantity in dict.fromkeys((*outcome.ratios, *blamed)):
+            f = blamed.get(quantity)
+            at = (result.layer, result.twin, quantity, dtype)
+            if f is None:
+                yield Cell(*at, DEVICE, Verdict.PASS, outcome.ratios[quantity])
+            else:
+                yield Cell(*at, f.device or DEVICE, f.verdict, _off(f, dtype), f)
 
 
-def _verdict(
-    quantity: str, ratio: float, dtype: str, outcome: Outcome, own: Sequence[Finding]
-) -> tuple[Verdict, Finding | None]:
-    """What is said of a quantity; a run tells what is broken in several dtypes only once."""
-    same = [f for f in own if f.quantity == quantity]
-    here = [f for f in own if f.dtype == dtype]
-    for f in same:
-        if f.dtype == dtype:
-            return f.verdict, f
-    passes = ratio <= PRECISIONS[dtype].k if dtype in PRECISIONS else False
-    if outcome.verdict is Verdict.PASS or passes or any(quantity in f.agrees for f in here):
-        return Verdict.PASS, None
-    blamed = next(iter((*same, *here, *own)), None)
-    return (blamed.verdict if same and blamed else outcome.verdict), blamed
+def _blamed(
+    dtype: str, before: Sequence[str], outcome: Outcome, own: Sequence[Finding]
+) -> dict[str, Finding]:
+    """The findings of a dtype by quantity. What was broken before is not told in it again."""
+    if outcome.verdict is Verdict.PASS:
+        return {}
+    agrees = {q for f in own if f.dtype == dtype for q in f.agrees}
+    inherited = (f for f in own if f.dtype in before and f.quantity not in agrees)
+    told = (f for f in own if f.dtype == dtype)
+    return {f.quantity: f for f in reversed([*told, *inherited])}
+
+
+def _off(f: Finding, dtype: str) -> float | None:
+    """Its err/bound in error bounds, which are a K-th of what is allowed."""
+    if f.worst is None or f.dtype != dtype or dtype not in PRECISIONS:
+        return None
+    return f.worst.ratio * PRECISIONS[dtype].k
 
 
 def passed(report: Report) -> list[LayerResult]:

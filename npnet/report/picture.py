@@ -138,6 +138,7 @@ def heat_map(comparison: Comparison, prefix: str) -> Markup:
         norm=Normalize(_LOW, _HIGH),
         rasterized=coarse.size > _DENSE,
         linewidth=0,
+        antialiased=False,
     )
     axes.set_xlim(0, image.shape[1])
     axes.set_ylim(image.shape[0], 0)
