@@ -103,6 +103,7 @@ def optimizer_spec(
             answer,
             optimizer=True,
             claims=tuple(claims),
+            values=twin.values,
         )
 
     return decorate

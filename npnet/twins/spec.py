@@ -11,11 +11,11 @@ from torch import nn
 
 from npnet.contract import Array
 from npnet.twins.convert import READ, Read, module_of
-from npnet.twins.oracle import ask_module
+from npnet.twins.oracle import ask_module, plain_module
 from npnet.verify.case import Config, Example, Slot
 from npnet.verify.claim import Claim, same
 from npnet.verify.draw import FAMILIES, Pick, Values
-from npnet.verify.precision import Precision
+from npnet.verify.precision import PRECISIONS, Precision
 from npnet.verify.spec import Answer, Drawn, ReadsMask, Spec
 
 __all__ = ["Claim", "Pick", "accepts", "build_module", "same", "spec"]
@@ -133,6 +133,15 @@ def spec(
             either=either,
         )
 
+    def values(example: Example) -> Mapping[str, Array]:
+        config = told(example.config, PRECISIONS["float64"])
+        return plain_module(
+            modules(config, example.arrays),
+            example,
+            mutates=mutates(example.config),
+            constants=constants,
+        )
+
     def decorate(draw: Callable[[Pick], Drawn]) -> Spec:
         return Spec(
             draw.__name__,
@@ -147,6 +156,7 @@ def spec(
             reads_mask=reads_mask,
             claims=tuple(claims),
             families=families,
+            values=values,
         )
 
     return decorate

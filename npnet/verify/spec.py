@@ -11,7 +11,7 @@ from npnet.contract import Array
 from npnet.verify.case import Config, Example, Slot
 from npnet.verify.claim import Claim
 from npnet.verify.draw import FAMILIES, Only, Pick, Values, data, slots, themes
-from npnet.verify.precision import Precision
+from npnet.verify.precision import PRECISIONS, Precision
 
 Drawn = tuple[Any, ...]
 """config, inputs and, where torch's forward takes keywords, kwargs."""
@@ -65,6 +65,7 @@ class Spec:
         element; or the shape of the mask of an input of that shape
     claims: the twin's conventions, each with a check
     families: of data, for the value sets behind the first
+    values: `(example) -> {quantity: array}`, torch's own numbers in float64 without bounds
     """
 
     name: str
@@ -81,6 +82,14 @@ class Spec:
     reads_mask: ReadsMask = False
     claims: tuple[Claim, ...] = ()
     families: tuple[str, ...] = tuple(FAMILIES)
+    values: Callable[[Example], Mapping[str, Array]] | None = None
+
+    def plain(self, example: Example) -> Mapping[str, Array]:
+        """torch's numbers in float64, all value sets stacked, whatever the bounds are."""
+        if self.values is not None:
+            return self.values(example)
+        answer = self.answer(example, PRECISIONS["float64"], single=True)
+        return {name: e.value for name, e in answer.expected.items()}
 
 
 @st.composite

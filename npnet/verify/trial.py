@@ -5,7 +5,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -15,6 +15,7 @@ from npnet.contract import Array, ConfigError
 from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example
 from npnet.verify.coverage import Coverage
+from npnet.verify.diagnose import Diagnosis, Record, related
 from npnet.verify.draw import Pick
 from npnet.verify.examine import (
     ENOUGH,
@@ -83,6 +84,7 @@ class Trial:
             c, spec, PRECISIONS[dtype], lambda q: asked.wants(q) and q not in c.without
         )
         self.evidence = Evidence()
+        self.record = Record()
         self.broken: dict[tuple[str, Verdict], _Broken] = {}
         self.counts: Counter[str] = Counter()
         self.asked = 0
@@ -98,6 +100,14 @@ class Trial:
         found = next(iter(self.broken.values()), None)
         return None if found is None else (found.first, found.failure)
 
+    def findings(self, shrunk: bool) -> list[Finding]:
+        """What diverges, in its smallest form or (much sooner) as it was found."""
+        self._given(self._ask, shrinks=False)
+        keys = list(self.broken)[:_MOST_FINDINGS]
+        if shrunk:
+            return [self._finding(key) for key in keys]
+        return [self._bare(self.broken[key].failure, self.broken[key]) for key in keys]
+
     def run(self) -> tuple[Outcome, list[Finding]]:
         """Ask every example; return the outcome and the findings, shrunk."""
         started = time.monotonic()
@@ -112,6 +122,8 @@ class Trial:
                 f"draws {sorted(self.coverage.names)}."
             )
         findings = [self._finding(key) for key in list(self.broken)[:_MOST_FINDINGS]]
+        if findings and not self.interrupted:
+            findings = self.explained(findings)
         findings += self._insufficient(findings)
         e = self.evidence
         verdict = findings[0].verdict if findings else Verdict.PASS
@@ -162,6 +174,8 @@ class Trial:
         self.coverage.add(pick)
         self.tell({"event": "example", "layer": self.candidate.name, "dtype": self.dtype})
         failures = self._sections(self.examine(example, self.evidence))
+        off = [(f.quantity, f.set) for f in failures]
+        self.record.add(pick.choices, example, off, self.spec.optimizer)
         for quantity in {f.quantity for f in failures}:
             self.counts[quantity] += 1
         for failure in failures:
@@ -220,6 +234,12 @@ class Trial:
         found = _Smallest(self, key, known)
         example, failure = found.search()
         return self._bare(failure, known, example)
+
+    def explained(self, findings: Sequence[Finding]) -> list[Finding]:
+        """The findings with what explains them, and which of them have one cause."""
+        c = self.candidate
+        diagnosis = Diagnosis(c.function, self.spec, self.record)
+        return related([replace(f, explanations=diagnosis.explain(f)) for f in findings])
 
     def _bare(
         self, failure: Failure, known: _Broken | None = None, example: Example | None = None

@@ -23,7 +23,7 @@ def _normalise(layer: nn.LocalResponseNorm | nn.CrossMapLRN2d, x: Array, there: 
     y = x * np.power(s, -layer.beta)
 
     def vjp(dy: Array) -> Grads:
-        across = _across(back, dy * (y / s))
+        across = _across(back, dy * y / s)
         dx = dy * np.power(s, -layer.beta)
         return Grads((dx - 2 * layer.alpha * layer.beta / layer.size * x * across,))
 

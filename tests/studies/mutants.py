@@ -31,7 +31,8 @@ def all_mutants() -> list[Mutant]:
     """The mutants of every family."""
     folder = Path(__file__).parents[1] / "mutants"
     names = sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
-    return [m for name in names for m in import_module(f"tests.mutants.{name}").MUTANTS]
+    modules = [import_module(f"tests.mutants.{name}") for name in names]
+    return [m for module in modules for m in getattr(module, "MUTANTS", ())]
 
 
 def detect(mutant: Mutant, seed: int, examples: int) -> tuple[int, str, str] | None:

@@ -152,6 +152,22 @@ def ask_module(
     )
 
 
+def plain_module(
+    module: nn.Module,
+    example: Example,
+    *,
+    mutates: Sequence[str],
+    constants: Sequence[str] = (),
+) -> dict[str, Array]:
+    """torch's own numbers in float64, without bounds."""
+    double, way = PRECISIONS["float64"], Way(bounded=False)
+    with warnings.catch_warnings(), _in_parts(module):
+        warnings.simplefilter("ignore")
+        sets = range(example.sets)
+        parts = [_pass(module, example, way, mutates, constants, double, s) for s in sets]
+    return {name: e.value for name, e in _expected(_stack(parts), example, double)}
+
+
 def _in_parts(module: nn.Module) -> AbstractContextManager[None]:
     """Attention by its formula, where there is any: the fused kernels have no bounds."""
     fused = any(isinstance(part, nn.MultiheadAttention) for part in module.modules())
@@ -378,4 +394,4 @@ def compare(
     return None
 
 
-__all__ = ["PRECISIONS", "ask_module"]
+__all__ = ["PRECISIONS", "ask_module", "plain_module"]

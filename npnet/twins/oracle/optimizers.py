@@ -15,7 +15,7 @@ from npnet.twins.oracle import Pair, Way, compare, pair
 from npnet.twins.oracle.bounded import Setting, Undecided, using
 from npnet.verify.case import Config, Example, gradient
 from npnet.verify.objective import objective
-from npnet.verify.precision import Precision
+from npnet.verify.precision import PRECISIONS, Precision
 from npnet.verify.spec import Answer, Expected
 
 Tensor = torch.Tensor
@@ -64,6 +64,16 @@ class OptimizerTwin:
         )
         largest = ours.largest if single else None
         return Answer(expected, largest, disagreement, frozenset(ours.fallbacks))
+
+    def values(self, example: Example) -> dict[str, Array]:
+        """torch's own numbers in float64, without bounds."""
+        double = PRECISIONS["float64"]
+        config, groups = self._as_told(example, double)
+        parts = [
+            dict(_steps(self.build, example, config, groups, Way(False), s))
+            for s in range(example.sets)
+        ]
+        return {n: e.value for n, e in _expected(parts, example, double, False).items()}
 
     def _as_told(self, example: Example, precision: Precision) -> tuple[Config, Sequence[Config]]:
         """The configuration and the groups as the twin gets them."""

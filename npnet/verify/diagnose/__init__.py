@@ -1,0 +1,229 @@
+"""Why a candidate diverges: every suspicion is held against its answers, and the best are told.
+
+    Record         what a run has seen: failing examples, conditions, options
+    explain        ranked explanations of one finding
+    related        which findings have one cause
+
+A suspicion explains something only if it reconstructs the candidate's answer on every probe that
+it is tried on. Where none does, where and when it diverges is said, and no cause is claimed.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from npnet.verify.case import Example
+from npnet.verify.diagnose import numerics, otherwise, place, relation, term
+from npnet.verify.diagnose.condition import Seen, only_when
+from npnet.verify.diagnose.derivative import own
+from npnet.verify.diagnose.otherwise import Answers
+from npnet.verify.diagnose.probe import Asker, Probe, View, chosen
+from npnet.verify.diagnose.protocol import breach
+from npnet.verify.diagnose.reading import Reading, Readings, ranked
+from npnet.verify.diagnose.shape import misshapen
+from npnet.verify.finding import Explanation, Finding, Verdict
+from npnet.verify.spec import Spec
+
+_SECONDS = 2.0
+_KEPT = 40  # failing examples of a quantity that are kept
+_VALUES = 8  # of an option that are tried in the place of the right one
+_DISPROVING = 3  # agreeing examples that a claim must not contradict
+_NUMBERS = (Verdict.WRONG, Verdict.NONFINITE)
+_ALWAYS = 3  # failing examples under a condition, from which on a claim may be limited to it
+
+Suspicion = Callable[[View], Iterator[Reading]]
+SUSPICIONS: tuple[Suspicion, ...] = (
+    relation.zero,
+    relation.passed,
+    relation.factor,
+    relation.axis_factor,
+    relation.order,
+    relation.swapped,
+    relation.summed,
+    term.statistics,
+    term.normalised,
+    term.reductions,
+    term.terms,
+    numerics.precision,
+    place.inside,
+)
+
+
+@dataclass
+class Record:
+    """What a run has seen of one candidate, as far as a diagnosis needs it."""
+
+    seen: list[Seen] = field(default_factory=list)
+    failing: dict[str, list[tuple[Example, str]]] = field(default_factory=dict)
+    agreeing: list[tuple[Example, frozenset[str]]] = field(default_factory=list)
+    values: dict[str, list[Any]] = field(default_factory=dict)  # of every option, as asked
+
+    def add(
+        self,
+        choices: Mapping[str, Any],
+        example: Example,
+        failures: Sequence[tuple[str, int]],
+        optimizer: bool,
+    ) -> None:
+        """One example: what was chosen, and (quantity, value set) of everything that is off."""
+        failing: dict[str, tuple[str, ...]] = {}
+        for quantity, s in failures:
+            key = "params" if optimizer else quantity
+            failing[key] = (*failing.get(key, ()), example.themes[s])
+            kept = self.failing.setdefault(key, [])
+            if len(kept) < _KEPT:
+                kept.append((example.pick(s), quantity))
+        for name, value in example.config.items():
+            known = self.values.setdefault(name, [])
+            if len(known) < _VALUES and not any(_is(value, k) for k in known):
+                known.append(value)
+        empty = any(a[0].size == 0 for a in example.arrays.values())
+        if failing or not empty:  # where there is nothing, nothing can be off
+            self.seen.append(Seen(dict(choices), example.themes, failing))
+        if not empty and len(self.agreeing) < _KEPT:
+            self.agreeing.append((example.pick(0), frozenset(failing)))
+
+    def others(self, quantity: str) -> list[Example]:
+        """Examples where it agrees, in float64."""
+        key = _key(quantity)
+        return [e.astype("float64") for e, off in self.agreeing if key not in off]
+
+    def examples(self, quantity: str) -> list[tuple[Example, str]]:
+        """Failing examples in float64, with the quantity that is off."""
+        key = _key(quantity)
+        return [(e.astype("float64"), q) for e, q in self.failing.get(key, ())]
+
+
+class Diagnosis:
+    """Explains the findings of one candidate in one dtype."""
+
+    def __init__(self, function: Callable[[Any], Any], spec: Spec, record: Record) -> None:
+        self._asker = Asker(function, spec)
+        self._record = record
+        self._answers = Answers(record.values)
+
+    def explain(self, finding: Finding) -> tuple[Explanation, ...]:
+        """Ranked explanations: those that reconstruct the answer, then where and when it is off."""
+        known = breach(finding) or numerics.unstable(finding)
+        found = [] if known is None else [known]
+        stop = time.monotonic() + _SECONDS
+        probes = self._probes(finding)
+        when = only_when(self._record.seen, _key(finding.quantity))
+        shaped = misshapen(finding, probes, self._asker, self._record.values)
+        if shaped is not None:
+            found.insert(0, shaped)
+        nonlinear = any(words in finding.message for words in ("vjp(2 dy)", "a second vjp"))
+        if finding.verdict in _NUMBERS or nonlinear:
+            limited = when is not None and when.failing >= _ALWAYS
+            found = [*self._readings(finding, probes, stop, limited), *found]
+        if finding.verdict in _NUMBERS:
+            found += self._direction(finding, probes)
+        if when is not None:
+            text = (
+                f"it diverges only where {when.text} ({when.failing} of {when.inside} such "
+                f"examples; {when.outside} others agree)"
+            )
+            found.append(Explanation("when", text, 0.0, certain=False))
+        return ranked(found)
+
+    def _probes(self, finding: Finding) -> list[tuple[Probe, str]]:
+        examples = self._record.examples(finding.quantity)
+        quantity = {id(e): q for e, q in examples}
+        picked = chosen([e for e, _ in examples], finding.quantity)
+        found = []
+        for example in picked:
+            probe = self._asker.probe(example)
+            if probe is not None:
+                found.append((probe, quantity[id(example)]))
+        return found
+
+    def _readings(
+        self, finding: Finding, probes: Sequence[tuple[Probe, str]], stop: float, limited: bool
+    ) -> list[Explanation]:
+        readings = Readings()
+        for probe, quantity in probes:
+            v = probe.view(quantity)
+            if v is None or not (v.clear or v.bad.any()) or time.monotonic() > stop:
+                continue
+            with np.errstate(all="ignore"):
+                readings.add((r, v.residual(r.explains)) for r in self._suspicions(v))
+            if not readings.open:
+                break
+        if not limited:
+            for probe in self._agreeing(finding.quantity) if readings.open else ():
+                v = probe.view(finding.quantity)
+                if v is not None and time.monotonic() < stop:
+                    with np.errstate(all="ignore"):
+                        readings.contradict(
+                            (r, v.residual(r.explains)) for r in self._suspicions(v, True)
+                        )
+        found = []
+        for e in readings:
+            vague = e.text.startswith(("it is off only", "what it is off by"))
+            found.append(replace(e, certain=not vague))
+        return sorted(found, key=lambda e: not e.certain)
+
+    def _agreeing(self, quantity: str) -> Iterator[Probe]:
+        for example in chosen(self._record.others(quantity), quantity, _DISPROVING):
+            probe = self._asker.probe(example)
+            if probe is not None:
+                yield probe
+
+    def _suspicions(self, v: View, agreeing: bool = False) -> Iterator[Reading]:
+        if v.clear or agreeing:
+            for suspicion in SUSPICIONS:
+                yield from suspicion(v)
+            yield from otherwise.readings(v, self._asker, self._answers)
+        else:
+            yield from numerics.precision(v)
+            yield from place.inside(v)
+
+    def _direction(
+        self, finding: Finding, probes: Sequence[tuple[Probe, str]]
+    ) -> Iterator[Explanation]:
+        """Whether the gradient is that of the candidate's own y."""
+        if not finding.quantity.startswith("gradient of "):
+            return
+        for probe, quantity in probes[:2]:
+            answer = own(probe, quantity, self._asker)
+            if answer is None:
+                continue
+            is_it, kind, which = (
+                ("is", "forward", "the forward pass is what differs")
+                if answer
+                else ("is not", "backward", "the backward pass is wrong")
+            )
+            text = f"it {is_it} the derivative of the candidate's own y: {which}"
+            yield Explanation(kind, text, 0.0, certain=False)
+            return
+
+
+def _is(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and bool(np.all(a == b))
+
+
+def _key(quantity: str) -> str:
+    return "params" if "after step" in quantity else quantity
+
+
+def related(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, each with the id of the one that tells its cause.
+
+    A gradient that is the derivative of a y that differs has that y's cause; findings with the same
+    explanation have one.
+    """
+    leads: dict[str, str] = {}
+    y = next((f for f in findings if f.quantity.split(" ")[0] == "y"), None)
+    found = []
+    for f in findings:
+        certain = next((e.text for e in f.explanations if e.certain), None)
+        follows = y is not None and f is not y and any(e.kind == "forward" for e in f.explanations)
+        if follows and y is not None:
+            cause = y.cause or y.id
+        else:
+            cause = leads.setdefault(certain, f.id) if certain is not None else f.id
+        found.append(replace(f, cause=cause))
+    return found

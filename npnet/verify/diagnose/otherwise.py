@@ -1,0 +1,301 @@
+"""What torch would answer if the question were another: an option, a parameter, dy in another way.
+
+If the candidate's answer is that one, then that is how the candidate reads the question. The twin
+is the only model of itself that is needed, so every option of every layer is covered.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from npnet.contract import Array
+from npnet.verify.case import Example, Slot
+from npnet.verify.diagnose.probe import Asker, Probe, View
+from npnet.verify.diagnose.reading import Reading
+
+Universe = Mapping[str, Sequence[Any]]
+"""The values of every option that the run has asked."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Another question, and what it means if the candidate answers that one."""
+
+    key: tuple[str, ...]
+    kind: str
+    text: str
+    example: Example
+    cost: float
+    moved: Mapping[str, Any] | None = None  # quantity -> how torch's answer is to be read
+
+
+def readings(v: View, asker: Asker, known: "Answers") -> Iterator[Reading]:
+    """The answers to other questions that torch takes."""
+    for q, answers in known.of(v.probe, asker):
+        value = answers.get(v.quantity)
+        if value is None:
+            continue
+        if q.moved and v.quantity in q.moved:
+            value = q.moved[v.quantity](value)
+        if value.shape == v.want.shape:
+            value = value - v.base
+            if not np.array_equal(value, v.want):
+                yield Reading(q.key, q.kind, q.text, value, q.cost)
+
+
+class Answers:
+    """torch's answers to the other questions about a probe, asked once for all its quantities."""
+
+    def __init__(self, universe: Universe) -> None:
+        self._universe = universe
+        self._known: dict[int, list[tuple[Question, dict[str, Array]]]] = {}
+
+    def of(self, probe: Probe, asker: Asker) -> list[tuple[Question, dict[str, Array]]]:
+        """Every other question that torch answers, with the answer."""
+        if id(probe) not in self._known:
+            found = []
+            for q in questions(probe.example, self._universe):
+                answers = asker.twin(q.example)
+                if answers is not None:
+                    found.append((q, answers))
+            self._known[id(probe)] = found
+        return self._known[id(probe)]
+
+
+def questions(example: Example, universe: Universe) -> Iterator[Question]:
+    """Everything that may be read in another way, one thing at a time."""
+    yield from options(example, universe)
+    yield from _given(example)
+    yield from _gates(example)
+    yield from _upstream(example)
+
+
+# ---- options -------------------------------------------------------------------------------------
+
+
+def options(example: Example, universe: Universe) -> Iterator[Question]:
+    """Every option with another value."""
+    for name, value in example.config.items():
+        if isinstance(value, Slot):
+            continue
+        seen: list[Any] = []
+        for text, other in _others(name, value, universe.get(name, ())):
+            if any(_is(other, s) for s in (value, *seen)):
+                continue
+            seen.append(other)
+            changed = replace(example, config={**example.config, name: other})
+            if name == "lr" and "lr" in example.kwargs:
+                continue
+            yield Question(("option", name, text), _kind(name), text, changed, _cost(text))
+    for name, value in example.kwargs.items():
+        if isinstance(value, bool):
+            changed = replace(example, kwargs={**example.kwargs, name: not value})
+            text = f"it answers as if {name} were {not value}"
+            yield Question(("option", name, text), "option", text, changed, 1.3)
+        elif isinstance(value, Slot):
+            changed = replace(example, kwargs={**example.kwargs, name: None})
+            text = f"it answers as if there were no {name}"
+            yield Question(("ignored", name), "ignored", text, changed, 1.2)
+
+
+def _kind(name: str) -> str:
+    return "statistics" if name == "training" else "option"
+
+
+def _cost(text: str) -> float:
+    return 1.2 if "ignored" in text or "default" in text else 1.5
+
+
+def _is(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and a == b
+
+
+def _others(name: str, value: Any, universe: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """Other values of an option, by how they come of the right one."""
+    if name == "training":
+        modes = {True: "training", False: "evaluation"}
+        yield f"it answers in {modes[bool(value)]} as in {modes[not value]}", not value
+        return
+    if isinstance(value, bool):
+        yield f"{name} is ignored: it answers as if it were {not value}", not value
+        return
+    if isinstance(value, int | float):
+        for text, other in _numbers(name, value):
+            yield text, other
+    if isinstance(value, tuple) and value and all(isinstance(n, int) for n in value):
+        for text, tuple_ in (
+            (f"{name} is ignored: it answers as if it were 1", (1,) * len(value)),
+            (f"{name} is ignored: it answers as if it were 0", (0,) * len(value)),
+            (f"{name} is read in reversed order", value[::-1]),
+            (f"the first number of {name} is taken for all", value[:1] * len(value)),
+            (f"the last number of {name} is taken for all", value[-1:] * len(value)),
+        ):
+            yield text, tuple_
+    if value is None and any(isinstance(u, float) for u in universe):
+        for other in (0.1, 0.9, 0.0, 1.0):
+            yield f"it answers as if {name} were {other}", other
+    for other in universe:
+        if type(other) is not type(value) or isinstance(other, str) or other is None:
+            yield f"it answers as if {name} were {other!r}", other
+
+
+def _numbers(name: str, value: float) -> Iterator[tuple[str, float]]:
+    for n in (0, 1):
+        yield f"{name} is ignored: it answers as if it were {n}", type(value)(n)
+    if isinstance(value, int):
+        for text, other in (
+            ("1 more", value + 1),
+            ("1 less", value - 1),
+            ("twice that", 2 * value),
+            ("half of that", value // 2),
+            ("its negative", -value),
+        ):
+            yield f"it answers as if {name} were {text}", other
+        return
+    yield f"{name} and 1 - {name} are exchanged", 1 - value
+    yield f"it takes {name} squared for {name}", value * value
+    if value > 0:
+        yield f"it takes √{name} for {name}", value**0.5
+        yield f"it takes 1/{name} for {name}", 1 / value
+    for text, x in (("twice", 2 * value), ("half", value / 2), ("minus", -value)):
+        yield f"it takes {text} {name} for {name}", x
+    if name == "eps":
+        for x in (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-10, 1e-12):
+            yield f"it answers as if {name} were {x:g}, whatever it is", x
+
+
+# ---- what is given -------------------------------------------------------------------------------
+
+
+def _given(example: Example) -> Iterator[Question]:
+    for name, a in example.arrays.items():
+        if a.dtype.kind != "f" or name.startswith(("dy", "grad", "param")):
+            continue
+        told = name.removeprefix("state ")
+        first = name == "input 0"
+
+        def ask(text: str, value: Array, kind: str, cost: float, name: str = name) -> Question:
+            changed = replace(example, arrays={**example.arrays, name: value})
+            return Question((kind, text), kind, text, changed, cost)
+
+        if not first:
+            text = f"{told} is ignored: it answers as if that were 0"
+            yield ask(text, np.zeros_like(a), "ignored", 1.3)
+        text = f"{told} is ignored: it answers as if that were 1"
+        yield ask(text, np.ones_like(a), "ignored", 1.4 if not first else 2.5)
+        yield ask(f"it takes -{told} for {told}", -a, "constant", 2.0)
+        yield ask(f"it takes 2·{told} for {told}", 2 * a, "term", 2.2)
+        yield ask(f"it takes |{told}| for {told}", np.abs(a), "constant", 2.3)
+        with np.errstate(all="ignore"):
+            yield ask(f"it takes {told}² for {told}", a * a, "constant", 2.4)
+            if (a >= 0).all():
+                yield ask(f"it takes √{told} for {told}", np.sqrt(a), "constant", 2.2)
+        if a.ndim > 3 and not first:
+            spatial = tuple(range(3, a.ndim))
+            moved = {f"gradient of {told}": lambda g: np.flip(g, tuple(range(2, g.ndim)))}
+            question = ask(f"{told} is flipped in its positions", np.flip(a, spatial), "order", 1.7)
+            yield replace(question, moved=moved)
+        if a.ndim > 3 and a.shape[1] == a.shape[2] and not first:
+            moved = {f"gradient of {told}": lambda g: np.swapaxes(g, 0, 1)}
+            question = ask(
+                f"the first two axes of {told} are exchanged", np.swapaxes(a, 1, 2), "order", 1.7
+            )
+            yield replace(question, moved=moved)
+        if a.ndim > 3 and a.shape[-1] == a.shape[-2] and not first:
+            moved = {f"gradient of {told}": lambda g: np.swapaxes(g, -1, -2)}
+            question = ask(
+                f"the last two axes of {told} are exchanged", np.swapaxes(a, -1, -2), "order", 1.7
+            )
+            yield replace(question, moved=moved)
+        if a.ndim == 3 and a.shape[1] == a.shape[2] and not first:
+            moved = {f"gradient of {told}": lambda g: np.swapaxes(g, -1, -2)}
+            question = ask(f"{told} is transposed", np.swapaxes(a, 1, 2), "order", 1.7)
+            yield replace(question, moved=moved)
+    yield from _exchanged(example)
+
+
+def _exchanged(example: Example) -> Iterator[Question]:
+    """Two arrays of one shape in each other's place."""
+    names = [n for n, a in example.arrays.items() if a.dtype.kind == "f"]
+    names = [n for n in names if n.startswith(("state ", "input "))][:10]
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            if example.arrays[a].shape != example.arrays[b].shape:
+                continue
+            arrays = {**example.arrays, a: example.arrays[b], b: example.arrays[a]}
+            one, two = (n.removeprefix("state ") for n in (a, b))
+            text = f"{one} and {two} are exchanged"
+            yield Question(("swapped", text), "swapped", text, replace(example, arrays=arrays), 1.7)
+
+
+def _gates(example: Example) -> Iterator[Question]:
+    """The blocks of stacked weights in another order: the gates of a recurrent layer."""
+    stacked = {
+        n: a for n, a in example.arrays.items()
+        if n.startswith("state ") and ("_ih" in n or "_hh" in n)
+    }  # fmt: skip
+    if not stacked:
+        return
+    for count, gates in ((4, "ifgo"), (3, "rzn")):
+        hidden = next((a.shape[-1] for n, a in stacked.items() if "weight_hh" in n), 0)
+        if not hidden or any(a.shape[1] != count * hidden for a in stacked.values()):
+            continue
+        for perm in permutations(range(count)):
+            if perm == tuple(range(count)):
+                continue
+            arrays = dict(example.arrays)
+            back = np.argsort(perm)
+            moved: dict[str, Any] = {}
+            for n, a in stacked.items():
+                arrays[n] = _permuted(a, perm, 1)
+                moved[f"gradient of {n[6:]}"] = lambda g, back=back: _permuted(g, back, 0)
+            order = "".join(gates[int(i)] for i in back)
+            text = f"the gates are in the order {order}, where torch has {gates}"
+            changed = replace(example, arrays=arrays)
+            yield Question(("gates", order), "order", text, changed, 1.2, moved)
+
+
+def _permuted(a: Array, perm: Any, axis: int) -> Array:
+    parts = np.split(a, len(perm), axis)
+    return np.concatenate([parts[int(i)] for i in perm], axis)
+
+
+# ---- the upstream gradient -----------------------------------------------------------------------
+
+
+def _upstream(example: Example) -> Iterator[Question]:
+    names = [n for n in example.outputs if n is not None]
+    for name in names:
+        a = example.arrays[name]
+        several = len(names) > 1
+        told = f"the upstream gradient {name}" if several else "the upstream gradient"
+
+        def ask(text: str, value: Array, cost: float, name: str = name) -> Question:
+            changed = replace(example, arrays={**example.arrays, name: value})
+            return Question(("upstream", text), "upstream", text, changed, cost)
+
+        if a[0].size:
+            yield ask(f"{told} is ignored: it answers as if dy were 1", np.ones_like(a), 1.0)
+        if several:
+            yield ask(f"{told} is ignored", np.zeros_like(a), 1.0)
+        yield ask(f"{told} is used in absolute value", np.abs(a), 2.0)
+        yield ask(f"only what is positive of {told} is used", np.maximum(a, 0), 2.0)
+        yield ask(f"only the sign of {told} is used", np.sign(a), 2.0)
+        for axis, what in ((1, "sample (axis 0)"), (a.ndim - 1, "entry along the last axis")):
+            if a.ndim > axis >= 1 and a.shape[axis] > 1:
+                for which, at in (("first", 0), ("last", a.shape[axis] - 1)):
+                    alone = np.zeros_like(a)
+                    index = (*[slice(None)] * axis, at)
+                    alone[index] = a[index]
+                    text = f"only the {which} {what} counts"
+                    changed = replace(example, arrays={**example.arrays, name: alone})
+                    yield Question(("counts", text), "reduction", text, changed, 1.8)
+        if a.ndim > 1 and a[0].size > 1:
+            mean = np.broadcast_to(a.mean(tuple(range(1, a.ndim)), keepdims=True), a.shape)
+            yield ask(f"{told} is averaged first", mean.copy(), 2.0)
+            first = np.broadcast_to(a.reshape(len(a), -1)[:, :1].reshape(-1, *[1] * (a.ndim - 1)),
+                                    a.shape)  # fmt: skip
+            yield ask(f"only the first number of {told} is used", first.copy(), 2.0)
