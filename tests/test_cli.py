@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 import npnet
 from npnet import cli
+from npnet.cli import asking, base
 from npnet.report import jsonl
 
 LAYERS = """
@@ -66,8 +67,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with mylayers.py; what the commands change in the process is put back."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    for name in cli._THREADS:
+    for name in base.THREADS:
         monkeypatch.setenv(name, "1")
+    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
     write_layers(2.0)
     return tmp_path
 
@@ -179,7 +182,10 @@ def test_4_where_a_device_is_missing(
         (("Linear", "--require", "tpu"), ("--require must be one of cuda, but is 'tpu'",)),
         (("Linear", "--time-budget", "10x"), ("such as 90s, 10m or 1.5h, but is '10x'",)),
         (("Linear", "--time-budget", "0s"), ("--time-budget must be a time", "'0s'")),
-        (("Linear", "--format", "junit"), ("--format takes text and html, but got 'junit'",)),
+        (
+            ("Linear", "--format", "pdf"),
+            ("--format takes text, html, junit, markdown, github, but got 'pdf'",),
+        ),
         (("Linear", "--format", "htm"), ("got 'htm'", "Did you mean 'html'?")),
         (("Linear", "--report-dir", "file/out"), ("file/out", "--report-dir")),
         (("--frmat", "text"), ("No such option", "--format")),
@@ -302,7 +308,7 @@ def test_settings_of_pyproject_are_used_and_the_command_line_wins(place: Path) -
         ("examples = true", ("must be int, but is True",)),
         ("examples = 0", ("examples in [tool.npnet] of pyproject.toml must be at least 1",)),
         ("dtype = [3]", ("must be str or a list of strings, but is [3]",)),
-        ('format = "junit"', ("format in [tool.npnet] of pyproject.toml takes text and html",)),
+        ('format = "pdf"', ("format in [tool.npnet] of pyproject.toml takes text, html, junit",)),
         ("fail-fast = 1", ("fail-fast in [tool.npnet] of pyproject.toml must be bool, but is 1",)),
         ("examples = ", ("pyproject.toml cannot be read", "Invalid value")),
     ],
@@ -450,7 +456,7 @@ def test_doctor_shows_what_changes_gradients(place: Path) -> None:
 
 def process(*arguments: str, code: str = "") -> "subprocess.Popen[str]":
     command = ["-c", code] if code else ["-m", "npnet.cli", *arguments]
-    root = str(Path(cli.__file__).parent.parent)
+    root = str(Path(npnet.__file__).parent.parent)
     return subprocess.Popen(
         [sys.executable, *command],
         stdout=subprocess.PIPE,
@@ -478,7 +484,7 @@ sys.exit(f"loaded {heavy}" if heavy else 0)
     assert f"npnet, version {npnet.__version__}" in out
 
 
-def test_a_passing_run_that_is_piped_loads_neither_rich_nor_matplotlib(place: Path) -> None:
+def test_a_passing_run_that_is_piped_loads_nothing_to_draw_with(place: Path) -> None:
     code = """
 import sys
 from npnet.cli import cli
@@ -486,7 +492,7 @@ try:
     cli(["verify", "Linear", "--examples", "10"])
 except SystemExit as end:
     assert end.code == 0
-heavy = {"rich.console", "matplotlib"} & set(sys.modules)
+heavy = {"rich.console", "matplotlib", "jinja2"} & set(sys.modules)
 sys.exit(f"loaded {heavy}" if heavy else 0)
 """
     done = process(code=code)
@@ -533,12 +539,12 @@ def test_130_where_ctrl_c_comes_before_anything_was_found(
     # at 0.0 it meets a garbage collection, where a KeyboardInterrupt would be swallowed
     code, out, events = interrupt(number, "run", "mylayers.py::slow", after=after)
     assert events == ["run", "end"]
-    assert code == cli.INTERRUPTED, out
+    assert code == base.INTERRUPTED, out
     assert Path("out/index.html").is_file()
 
 
 def test_a_signal_that_comes_twice_stops_at_once() -> None:
-    with cli._Interruption() as interruption:
+    with asking.Interruption() as interruption:
         with pytest.raises(KeyboardInterrupt):  # before the run there is nothing to finish
             signal.raise_signal(signal.SIGINT)
         interruption.received, interruption.running = 0, True

@@ -1,8 +1,10 @@
-"""A run on disk: results.jsonl, index.html and failures/, written as it happens."""
+"""A run on disk: results.jsonl and failures/ as it happens; index.html and the like at its end."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -14,31 +16,44 @@ from npnet.verify import store
 from npnet.verify.environment import environment
 from npnet.verify.finding import UNPROVEN, Finding, Report
 
+WHOLE = {
+    "html": ("index.html", "npnet.report.html", "page"),
+    "markdown": ("summary.md", "npnet.report.markdown", "render"),
+    "junit": ("junit.xml", "npnet.report.junit", "render"),
+}
+"""What is written at the end, by the name of its format: the file, and who makes its text."""
+
 
 class Writer:
     """Writes the events of a run: `run(target, on_event=Writer(directory))`.
 
-    A finding is on disk before the run goes on, so that nothing is lost when it is killed. The page
-    comes at the end. `findings` holds what was written, under the ids that the folders have.
+    A finding is on disk before the run goes on, so that nothing is lost when it is killed. What
+    tells the whole of it comes at the end, in the formats of WHOLE that are asked for. `findings`
+    holds what was written, under the ids that the folders have.
     """
 
-    def __init__(self, directory: str | Path, *, page: bool = True) -> None:
+    def __init__(self, directory: str | Path, *, formats: Collection[str] = ("html",)) -> None:
         self.directory = Path(directory)
-        self.page = page
+        self.formats = formats
         self.findings: list[Finding] = []
+        self._date: dict[str, str] = {}
         self._file: TextIO | None = None
-        self._ids: dict[str, str] = {}  # in lower case, as some file systems see them
+        self._taken: set[str] = set()  # in lower case, as some file systems see them
+        self._names: dict[str, str] = {}  # of folders, by the ids of the findings
 
     @property
     def index(self) -> Path:
         """Where the page is, or would be."""
-        return self.directory / "index.html"
+        return self.directory / WHOLE["html"][0]
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Take an event of a run; what needs no writing is ignored."""
         match event["event"]:
             case "run":
-                self._write({**event, "environment": environment()})
+                if "environment" not in event:
+                    self._date = {"date": datetime.now(UTC).isoformat(timespec="minutes")}
+                    event = {**event, "environment": {**environment(), **self._date}}
+                self._write(event)
             case "finding":
                 self.add(event["finding"])
             case "layer":
@@ -48,7 +63,8 @@ class Writer:
 
     def add(self, finding: Finding) -> Finding:
         """Write a finding; returned is the finding under an id that is a folder's, and unique."""
-        finding = replace(finding, id=self._unique(finding.id))
+        name = self._unique(finding.id)
+        finding = replace(finding, id=name, cause=self._names.get(finding.cause, finding.cause))
         folder = self.directory / "failures" / finding.id
         try:
             store.save(finding, folder)
@@ -65,17 +81,20 @@ class Writer:
         whole = self.complete(report)
         self._write(jsonl.end_event(whole))
         self.close()
-        if self.page:
-            from npnet.report.html import page
-
+        for name, (file, module, function) in WHOLE.items():
+            if name not in self.formats:
+                continue
+            text = getattr(import_module(module), function)(whole)
+            path = self.directory / file
             try:
-                self.index.write_text(page(whole), encoding="utf-8")
+                path.write_text(text, encoding="utf-8")
             except OSError as error:
-                raise _unwritable(self.index, error) from None
+                raise _unwritable(path, error) from None
 
     def complete(self, report: Report) -> Report:
-        """The report with every finding that was written, those of an interrupted layer too."""
-        return replace(report, findings=list(self.findings))
+        """The report with its date and every finding written, those of a layer cut short too."""
+        facts = {**report.environment, **self._date}
+        return replace(report, findings=list(self.findings), environment=facts)
 
     def close(self) -> None:
         """Close results.jsonl."""
@@ -97,9 +116,10 @@ class Writer:
     def _unique(self, wanted: str) -> str:
         name = safe_name(wanted)
         unique, n = name, 2
-        while unique.lower() in self._ids:
+        while unique.lower() in self._taken:
             unique, n = f"{name}-{n}", n + 1
-        self._ids[unique.lower()] = wanted
+        self._taken.add(unique.lower())
+        self._names[wanted] = unique
         return unique
 
     def _write(self, event: Mapping[str, Any]) -> None:
@@ -115,14 +135,21 @@ class Writer:
 
 def save(report: Report, directory: Path) -> Path:
     """Write a finished report; returned is its page."""
-    with Writer(directory) as writer:
-        writer({"event": "run", "candidates": [r.layer for r in report.layers]})
+    write(report, directory)
+    return directory / WHOLE["html"][0]
+
+
+def write(report: Report, directory: Path, formats: Collection[str] = ("html",)) -> Report:
+    """Write a finished report; returned is the report with the ids that the folders have."""
+    with Writer(directory, formats=formats) as writer:
+        names = [r.layer for r in report.layers]
+        writer({"event": "run", "candidates": names, "environment": report.environment})
         for finding in report.findings:
             writer.add(finding)
         for result in report.layers:
             writer({"event": "layer", "result": result})
         writer.end(report)
-    return writer.index
+    return writer.complete(report)
 
 
 def safe_name(text: str) -> str:

@@ -1,0 +1,5 @@
+"""python -m npnet.cli"""
+
+from npnet.cli import main
+
+main()

@@ -1,0 +1,224 @@
+"""npnet verify: hold layers or candidates against torch."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import npnet
+from npnet.cli.base import Unverifiable, new_directory, prepare
+from npnet.cli.options import at_least_one, formats, names, one_of, seconds
+from npnet.cli.output import annotate, exit_code
+
+if TYPE_CHECKING:
+    from npnet.report.files import Writer
+    from npnet.verify.settings import Event
+
+DEVICES = ("cpu", "cuda", "auto")
+
+
+@click.command()
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option(
+    "--examples",
+    type=int,
+    default=200,
+    show_default=True,
+    callback=at_least_one,
+    metavar="N",
+    help="Drawn structures per candidate and dtype.",
+)
+@click.option(
+    "--dtype",
+    "dtype",
+    default="float64,float32",
+    show_default=True,
+    callback=names,
+    help="Of float64, float32, float16.",
+)
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    callback=one_of(*DEVICES),
+    help="cpu, cuda or auto. This version verifies on the CPU only.",
+)
+@click.option(
+    "--only",
+    default="forward,grad,state,contract",
+    show_default=True,
+    callback=names,
+    help="What to judge.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed asks the same.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=int,
+    default=1,
+    show_default=True,
+    callback=at_least_one,
+    metavar="N",
+    help="Candidates asked at a time, each in a process of its own.",
+)
+@click.option("--time-budget", callback=seconds, metavar="TIME", help="As 90s, 10m or 1.5h.")
+@click.option(
+    "--require", callback=one_of("cuda"), metavar="cuda", help="Fail (4) without this device."
+)
+@click.option(
+    "--report-dir", metavar="DIR", help="Where the report goes. [default: reports/<date>-<id>]"
+)
+@click.option(
+    "--format",
+    "format",
+    default="text,html",
+    show_default=True,
+    callback=formats,
+    help="Of text, html, junit, markdown, github; beside results.jsonl. CI adds what it reads.",
+)
+@click.option("--fail-fast", is_flag=True, help="Stop after the first candidate that diverges.")
+@click.option("-q", "--quiet", is_flag=True, help="Print failures only.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the margin of every quantity.")
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    targets: tuple[str, ...],
+    examples: int,
+    dtype: tuple[str, ...],
+    device: str,
+    only: tuple[str, ...],
+    seed: int,
+    jobs: int,
+    time_budget: float | None,
+    require: str | None,
+    report_dir: str | None,
+    format: tuple[str, ...],
+    fail_fast: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Hold layers or candidates against torch.
+
+    TARGET is one of npnet's own ("Linear", "Conv*", "optim.Adam"), a file or a module that holds
+    candidates ("mylayers.py", "mylayers.py::affine", "package.module:affine"); none: all of npnet's
+    own. NumPy and torch run on one thread each. Settings stand in [tool.npnet] of pyproject.toml,
+    too; the command line wins.
+
+    Exit codes: 0 everything asked was verified; 1 at least one divergence; 2 usage or
+    configuration; 3 a candidate crashed, hung or could not be loaded; 4 nothing, or too little,
+    could be verified; 130 interrupted before anything was found.
+    """
+    prepare()
+    _check_device(device, require)
+    from npnet.report.files import Writer
+    from npnet.report.screen import Screen
+    from npnet.verify.engine import run
+
+    directory = Path(report_dir) if report_dir else new_directory()
+    with Writer(directory, formats=format) as writer:
+        kept = writer.index if "html" in format else directory / "results.jsonl"
+        screen = Screen(kept, click.echo, quiet=quiet, verbose=verbose)
+        shown = screen if "text" in format else None
+        with screen, Interruption() as interruption:
+            report = run(
+                list(targets) or None,
+                examples=examples,
+                dtypes=dtype,
+                only=only,
+                seed=seed,
+                fail_fast=fail_fast,
+                time_budget=time_budget,
+                jobs=jobs,
+                on_event=_Listener(writer, shown, interruption),
+            )
+        report = writer.complete(report)
+        if shown is not None:
+            shown.end(report)
+    annotate(report, format)
+    ctx.exit(exit_code(report, interruption.stopped))
+
+
+class _Listener:
+    """Passes the events of a run on: to the files first, then to the screen."""
+
+    def __init__(self, writer: "Writer", screen: Any, interruption: "Interruption") -> None:
+        self._writer, self._screen, self._interruption = writer, screen, interruption
+
+    def __call__(self, event: "Event") -> None:
+        self._interruption.running = True
+        self._writer(event)
+        if self._screen is not None:
+            self._show(event)
+        if event["event"] in ("example", "tick"):
+            self._interruption.check()
+
+    def _show(self, event: "Event") -> None:
+        match event["event"]:
+            case "run":
+                from npnet.verify.environment import environment
+                from npnet.verify.finding import Report
+
+                asked = event["settings"]
+                total = len(event["candidates"]) * len(asked.dtypes) * asked.examples
+                self._screen.start(Report(environment=environment(), seed=asked.seed), total)
+            case "example":
+                self._screen.example(event)
+            case "finding":
+                self._screen.finding(self._writer.findings[-1], self._writer.findings)
+
+
+class Interruption:
+    """Ctrl-C, or being told to end: the run stops at the next example, at once when told twice.
+
+    Once a run has begun, the first signal is only noted. Raised from the handler, KeyboardInterrupt
+    is lost where it meets a garbage collection (Hypothesis has a callback there, and exceptions in
+    one are ignored), or it cuts a file in two.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.running = False
+        self.stopped = False  # whether anything was left out
+        self._before: dict[int, Any] = {}
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a signal has come."""
+        if self.received:
+            self.stopped = True
+            raise KeyboardInterrupt
+
+    def _stop(self, number: int, frame: Any) -> None:
+        self.received += 1
+        if self.received > 1 or not self.running:
+            raise KeyboardInterrupt
+        os.write(2, b"\nnpnet: stopping after this example (once more: at once)\n")
+
+    def __enter__(self) -> "Interruption":
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._stop)
+        except ValueError:  # not in the main thread: the caller's handlers stay
+            self._before.clear()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _check_device(device: str, require: str | None) -> None:
+    if device != "cuda" and require != "cuda":
+        return
+    asked = "--require cuda" if require == "cuda" else "--device cuda"
+    if not sys.modules["torch"].cuda.is_available():
+        raise Unverifiable(
+            f"{asked} needs a CUDA device, but torch finds none. "
+            "Leave it out to verify on the CPU, or run where there is a device."
+        )
+    raise Unverifiable(
+        f"{asked} needs candidates to run on the device, but npnet {npnet.__version__} verifies on "
+        "the CPU only. Leave it out."
+    )

@@ -1,0 +1,35 @@
+"""Annotations for GitHub Actions: lines of output that it shows at the candidate's backward."""
+
+from collections.abc import Iterator
+
+from npnet.report import words
+from npnet.report.overview import causes
+from npnet.verify.finding import Finding, Report
+
+MOST = 10
+"""Annotations of one step that GitHub shows; the summary tells all of them."""
+
+
+def annotations(report: Report) -> Iterator[str]:
+    """`::error file=…,line=…,title=…::…`, the leading finding of each cause first."""
+    found = causes(report.findings)
+    ranked = [c.leader for c in found] + [f for c in found for f in c.others]
+    for finding in ranked[:MOST]:
+        yield _annotation(finding)
+
+
+def _annotation(f: Finding) -> str:
+    place = {"file": words.clean(f.source.file), "line": str(f.source.line)} if f.source else {}
+    title = {"title": f"{words.heading(f)} {words.where(f)}"}
+    parts = [text for _, text in words.readings(f)[:1]]
+    parts += [words.how_much(f) or words.clean(f.message), f"npnet repro {words.clean(f.id)}"]
+    properties = ",".join(f"{k}={_property(v)}" for k, v in (place | title).items())
+    return f"::error {properties}::{_data(chr(10).join(parts))}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
