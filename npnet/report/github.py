@@ -3,26 +3,27 @@
 from collections.abc import Iterator
 
 from npnet.report import words
-from npnet.report.overview import causes
-from npnet.verify.finding import Finding, Report
+from npnet.report.overview import Cause, causes
+from npnet.verify.finding import Report
 
 MOST = 10
 """Annotations of one step that GitHub shows; the summary tells all of them."""
 
 
 def annotations(report: Report) -> Iterator[str]:
-    """`::error file=…,line=…,title=…::…`, the leading finding of each cause first."""
-    found = causes(report.findings)
-    ranked = [c.leader for c in found] + [f for c in found for f in c.others]
-    for finding in ranked[:MOST]:
-        yield _annotation(finding)
+    """`::error file=…,line=…,title=…::…` for every cause, as far as they are shown."""
+    for cause in causes(report.findings)[:MOST]:
+        yield _annotation(cause)
 
 
-def _annotation(f: Finding) -> str:
+def _annotation(cause: Cause) -> str:
+    f = cause.leader
     place = {"file": words.clean(f.source.file), "line": str(f.source.line)} if f.source else {}
     title = {"title": f"{words.heading(f)} {words.where(f)}"}
     parts = [text for _, text in words.readings(f)[:1]]
-    parts += [words.how_much(f) or words.clean(f.message), f"npnet repro {words.clean(f.id)}"]
+    parts += [words.how_much(f) or words.clean(f.message)]
+    parts += [f"and {len(cause.others):,} more of the same cause"] if cause.others else []
+    parts += [f"npnet repro {words.clean(f.id)}"]
     properties = ",".join(f"{k}={_property(v)}" for k, v in (place | title).items())
     return f"::error {properties}::{_data(chr(10).join(parts))}"
 

@@ -294,7 +294,7 @@ def _value(value: Any) -> str:
     return repr(value)
 
 
-def excerpt(file: str, line: int, before: int = 1, after: int = 8) -> list[tuple[int, str]]:
+def excerpt(file: str, line: int, before: int = 1, after: int = 24) -> list[tuple[int, str]]:
     """The lines of a source file around a place, numbered; none where it cannot be read."""
     try:
         text = Path(file).read_text(encoding="utf-8", errors="replace")
