@@ -87,6 +87,7 @@ def NAdam(pick: Pick) -> Config:
 
 @optimizer_spec(
     torch.optim.RAdam,
+    bounded=stepping.RAdam,
     claims=(
         Claim(
             "The first five steps are not divided by √v: what counts is the size of the gradient.",

@@ -29,6 +29,7 @@ from npnet.verify.finding import (
     BROKEN,
     Comparison,
     Diverged,
+    Explanation,
     Finding,
     Outcome,
     Verdict,
@@ -239,7 +240,15 @@ class Trial:
         """The findings with what explains them, and which of them have one cause."""
         c = self.candidate
         diagnosis = Diagnosis(c.function, self.spec, self.record)
-        return related([replace(f, explanations=diagnosis.explain(f)) for f in findings])
+
+        def explained(f: Finding) -> Finding:
+            try:
+                return replace(f, explanations=diagnosis.explain(f))
+            except Exception as error:  # whatever a diagnosis does, the finding is told
+                text = f"the diagnosis broke down: {type(error).__name__}: {error}"
+                return replace(f, explanations=(Explanation("none", text, 0.0, certain=False),))
+
+        return related([explained(f) for f in findings])
 
     def _bare(
         self, failure: Failure, known: _Broken | None = None, example: Example | None = None

@@ -12,7 +12,17 @@ from typing import Any
 
 import torch
 
-from npnet.twins.oracle.bounded import Bounded, Tensor, error_of, parts, plus, setting, using
+from npnet.twins.oracle.bounded import (
+    Bounded,
+    Tensor,
+    Undecided,
+    close_to,
+    error_of,
+    parts,
+    plus,
+    setting,
+    using,
+)
 from npnet.twins.oracle.rules.bilinear import mm
 from npnet.twins.oracle.rules.comparison import clamp, comparison, maximum, vector_norm
 from npnet.twins.oracle.rules.elementwise import add, div, mul, sqrt, sub
@@ -21,7 +31,7 @@ from npnet.twins.oracle.rules.reduction import mean, sum_
 from npnet.twins.oracle.rules.view import where
 from npnet.verify.precision import PRECISIONS
 
-FLOAT32 = PRECISIONS["float32"]
+FLOAT32, FLOAT64 = PRECISIONS["float32"], PRECISIONS["float64"]
 
 
 def stepped(optimizer: Any) -> Iterator[tuple[dict[str, Any], Tensor, Any, dict[str, Any]]]:
@@ -83,6 +93,45 @@ class NAdam(torch.optim.NAdam):
             by_m = div(group["lr"] * mu_next, sub(1.0, mul(product, mu_next)))
             p.sub_(div(mul(by_g, g), denominator))
             p.sub_(div(mul(by_m, state["exp_avg"]), denominator))
+
+
+class RAdam(torch.optim.RAdam):
+    """torch.optim.RAdam, whose length of the average is a difference of numbers nearly equal."""
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """One step."""
+        for group, p, g, state in stepped(self):
+            if not state:
+                state["step"] = torch.tensor(0.0)
+                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(p), torch.zeros_like(p)
+            state["step"] += 1
+            t, (b1, b2) = state["step"].item(), group["betas"]
+            g = _decayed(p, g, group)
+            _averages(state, g, group["betas"])
+            step = mul(div(state["exp_avg"], 1 - b1**t), group["lr"])
+            rectified = _rectified(t, b2)
+            if rectified is not None:
+                root = add(sqrt(state["exp_avg_sq"]), group["eps"])
+                step = mul(mul(step, div((1 - b2**t) ** 0.5, root)), rectified)
+            p.sub_(step)
+
+
+def _rectified(t: float, b2: float) -> Bounded | None:
+    """√((ρ - 4)(ρ - 2)ρ∞ / ((ρ∞ - 4)(ρ∞ - 2)ρ)) in float64, whatever the parameters' format."""
+    with using(replace(setting(), precision=FLOAT64)):
+        longest = sub(div(2.0, sub(Bounded(_exact(1.0)), b2)), 1.0)
+        power = b2**t
+        spent = div(Bounded(_exact(2 * t * power), _exact(8 * FLOAT64.u * t * power)), 1 - power)
+        length = sub(longest, spent)
+        near = close_to(length, 5.0)
+        if near is not None and bool(near):
+            raise Undecided
+        if float(length.value) <= 5.0:
+            return None
+        above = mul(mul(sub(length, 4.0), sub(length, 2.0)), longest)
+        below = mul(mul(sub(longest, 4.0), sub(longest, 2.0)), length)
+        return sqrt(div(above, below))
 
 
 class ASGD(torch.optim.ASGD):

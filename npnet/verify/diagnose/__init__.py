@@ -8,7 +8,9 @@ A suspicion explains something only if it reconstructs the candidate's answer on
 it is tried on. Where none does, where and when it diverges is said, and no cause is claimed.
 """
 
+import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,12 +43,15 @@ SUSPICIONS: tuple[Suspicion, ...] = (
     relation.factor,
     relation.axis_factor,
     relation.order,
+    relation.scattered,
     relation.swapped,
     relation.summed,
     term.statistics,
     term.normalised,
     term.reductions,
     term.terms,
+    term.softmaxes,
+    term.steps,
     numerics.precision,
     place.inside,
 )
@@ -110,7 +115,14 @@ class Diagnosis:
         known = breach(finding) or numerics.unstable(finding)
         found = [] if known is None else [known]
         stop = time.monotonic() + _SECONDS
-        probes = self._probes(finding)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of means of nothing
+            return self._explained(finding, found, stop)
+
+    def _explained(
+        self, finding: Finding, found: list[Explanation], stop: float
+    ) -> tuple[Explanation, ...]:
+        probes = self._probes(finding, stop - _SECONDS / 2)
         when = only_when(self._record.seen, _key(finding.quantity))
         shaped = misshapen(finding, probes, self._asker, self._record.values)
         if shaped is not None:
@@ -120,7 +132,7 @@ class Diagnosis:
             limited = when is not None and when.failing >= _ALWAYS
             found = [*self._readings(finding, probes, stop, limited), *found]
         if finding.verdict in _NUMBERS:
-            found += self._direction(finding, probes)
+            found += self._direction(finding, probes, stop + _SECONDS / 4)
         if when is not None:
             text = (
                 f"it diverges only where {when.text} ({when.failing} of {when.inside} such "
@@ -129,7 +141,7 @@ class Diagnosis:
             found.append(Explanation("when", text, 0.0, certain=False))
         return ranked(found)
 
-    def _probes(self, finding: Finding) -> list[tuple[Probe, str]]:
+    def _probes(self, finding: Finding, stop: float) -> list[tuple[Probe, str]]:
         examples = self._record.examples(finding.quantity)
         quantity = {id(e): q for e, q in examples}
         picked = chosen([e for e, _ in examples], finding.quantity)
@@ -138,57 +150,68 @@ class Diagnosis:
             probe = self._asker.probe(example)
             if probe is not None:
                 found.append((probe, quantity[id(example)]))
+            if time.monotonic() > stop:
+                break
         return found
 
     def _readings(
         self, finding: Finding, probes: Sequence[tuple[Probe, str]], stop: float, limited: bool
     ) -> list[Explanation]:
         readings = Readings()
-        for probe, quantity in probes:
-            v = probe.view(quantity)
-            if v is None or not (v.clear or v.bad.any()) or time.monotonic() > stop:
-                continue
-            with np.errstate(all="ignore"):
-                readings.add((r, v.residual(r.explains)) for r in self._suspicions(v))
-            if not readings.open:
+        views = [v for probe, quantity in probes if (v := probe.view(quantity)) is not None]
+        views = [v for v in views if v.clear] or [v for v in views if v.bad.any()]
+        for v in views:
+            if time.monotonic() > stop:
                 break
+            with np.errstate(all="ignore"):
+                readings.add((r, v.residual(r.explains)) for r in self._suspicions(v, stop))
         if not limited:
-            for probe in self._agreeing(finding.quantity) if readings.open else ():
+            for probe in self._agreeing(finding.quantity, stop) if readings.open else ():
                 v = probe.view(finding.quantity)
                 if v is not None and time.monotonic() < stop:
                     with np.errstate(all="ignore"):
                         readings.contradict(
-                            (r, v.residual(r.explains)) for r in self._suspicions(v, True)
+                            (r, v.residual(r.explains)) for r in self._suspicions(v, stop, True)
                         )
         found = []
         for e in readings:
             vague = e.text.startswith(("it is off only", "what it is off by"))
-            found.append(replace(e, certain=not vague))
+            found.append(replace(e, certain=e.certain and not vague))
         return sorted(found, key=lambda e: not e.certain)
 
-    def _agreeing(self, quantity: str) -> Iterator[Probe]:
+    def _agreeing(self, quantity: str, stop: float) -> Iterator[Probe]:
         for example in chosen(self._record.others(quantity), quantity, _DISPROVING):
+            if time.monotonic() > stop:
+                return
             probe = self._asker.probe(example)
             if probe is not None:
                 yield probe
 
-    def _suspicions(self, v: View, agreeing: bool = False) -> Iterator[Reading]:
+    def _suspicions(self, v: View, stop: float, agreeing: bool = False) -> Iterator[Reading]:
         if v.clear or agreeing:
             for suspicion in SUSPICIONS:
-                yield from suspicion(v)
-            yield from otherwise.readings(v, self._asker, self._answers)
+                if time.monotonic() < stop:
+                    yield from suspicion(v)
+            yield from otherwise.readings(v, self._asker, self._answers, stop)
         else:
             yield from numerics.precision(v)
             yield from place.inside(v)
 
     def _direction(
-        self, finding: Finding, probes: Sequence[tuple[Probe, str]]
+        self, finding: Finding, probes: Sequence[tuple[Probe, str]], stop: float
     ) -> Iterator[Explanation]:
         """Whether the gradient is that of the candidate's own y."""
+        if finding.quantity.split(" ")[0] == "y":
+            text = "the forward pass is what differs"
+            yield Explanation("forward", text, 0.0, certain=False)
+        step = re.search(r"after step (\d+)", finding.quantity)
+        if step is not None:
+            text = f"it is off from step {step[1]} on"
+            yield Explanation("where", text, 0.0, certain=False)
         if not finding.quantity.startswith("gradient of "):
             return
         for probe, quantity in probes[:2]:
-            answer = own(probe, quantity, self._asker)
+            answer = own(probe, quantity, self._asker, stop)
             if answer is None:
                 continue
             is_it, kind, which = (
@@ -220,7 +243,7 @@ def related(findings: Sequence[Finding]) -> list[Finding]:
     found = []
     for f in findings:
         certain = next((e.text for e in f.explanations if e.certain), None)
-        follows = y is not None and f is not y and any(e.kind == "forward" for e in f.explanations)
+        follows = f is not y and any(e.kind == "forward" for e in f.explanations)
         if follows and y is not None:
             cause = y.cause or y.id
         else:

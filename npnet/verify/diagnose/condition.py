@@ -75,7 +75,7 @@ def _conditions(seen: Sequence[Seen], failing: Sequence[Seen]) -> Iterator[tuple
                 f"{name} <= {high:g}",
                 lambda s, n=name, t=high: _number(s.choices.get(n)) and s.choices[n] <= t,
             )
-        if all(isinstance(v, tuple) for v in others) and others:
+        if others and all(isinstance(v, tuple) for v in (*others, *values)):
             for text, f in _SHAPES.items():
                 if all(f(v) for v in values):
                     yield (

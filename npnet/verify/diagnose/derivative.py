@@ -1,5 +1,6 @@
 """Whether a gradient is the derivative of the candidate's own forward pass."""
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ _STEP = 2.0**-17
 _ENOUGH = 1e-5
 
 
-def own(probe: Probe, quantity: str, asker: Asker) -> bool | None:
+def own(probe: Probe, quantity: str, asker: Asker, stop: float) -> bool | None:
     """Whether the gradient agrees with differences of the candidate's y; None: cannot be said.
 
     Looked at are the elements where the gradient is off the most.
@@ -29,6 +30,8 @@ def own(probe: Probe, quantity: str, asker: Asker) -> bool | None:
         return None
     agreeing = differing = 0
     for i in np.argsort(-off)[:_MOST]:
+        if time.monotonic() > stop:
+            break
         slope = _slope(probe, key, int(i), asker)
         if slope is None:
             continue

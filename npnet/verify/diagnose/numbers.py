@@ -74,7 +74,7 @@ def names(c: float, probe: Probe) -> Iterator[str]:
 
 def _functions(name: str, n: float) -> Iterator[tuple[str, float]]:
     yield name, n
-    if n == 0:
+    if n == 0 or not np.isfinite(n):
         return
     yield f"1 / {name}", 1 / n
     yield f"{name} squared", n * n
@@ -89,7 +89,7 @@ def _functions(name: str, n: float) -> Iterator[tuple[str, float]]:
         yield f"1 / (1 - {name})", 1 / (1 - n)
         yield f"(n - 1)/n with n = {name}", (n - 1) / n
         yield f"n/(n - 1) with n = {name}", n / (n - 1)
-    if n == int(n) and n > 1:
+    if np.isfinite(n) and n == int(n) and n > 1:
         yield f"{name} - 1", n - 1
 
 

@@ -21,7 +21,7 @@ def precision(v: View) -> Iterator[Reading]:
         return
     for name, u in _LOWER:
         most, usual = float(relative.max()), float(np.median(relative))
-        if 0.01 * u <= most <= 16 * u and usual > 0.005 * u:
+        if 0.1 * u <= most <= 4 * u and usual > 0.02 * u:
             text = (
                 f"it is off by {relative.max():.1g} of its size at most, as if something were "
                 f"computed or kept in {name}"

@@ -4,6 +4,7 @@ If the candidate's answer is that one, then that is how the candidate reads the 
 is the only model of itself that is needed, so every option of every layer is covered.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -32,9 +33,9 @@ class Question:
     moved: Mapping[str, Any] | None = None  # quantity -> how torch's answer is to be read
 
 
-def readings(v: View, asker: Asker, known: "Answers") -> Iterator[Reading]:
+def readings(v: View, asker: Asker, known: "Answers", stop: float) -> Iterator[Reading]:
     """The answers to other questions that torch takes."""
-    for q, answers in known.of(v.probe, asker):
+    for q, answers in known.of(v.probe, asker, stop):
         value = answers.get(v.quantity)
         if value is None:
             continue
@@ -53,11 +54,15 @@ class Answers:
         self._universe = universe
         self._known: dict[int, list[tuple[Question, dict[str, Array]]]] = {}
 
-    def of(self, probe: Probe, asker: Asker) -> list[tuple[Question, dict[str, Array]]]:
-        """Every other question that torch answers, with the answer."""
+    def of(
+        self, probe: Probe, asker: Asker, stop: float
+    ) -> list[tuple[Question, dict[str, Array]]]:
+        """Every other question that torch answers in time, with the answer."""
         if id(probe) not in self._known:
             found = []
             for q in questions(probe.example, self._universe):
+                if time.monotonic() > stop:
+                    break
                 answers = asker.twin(q.example)
                 if answers is not None:
                     found.append((q, answers))
@@ -138,7 +143,7 @@ def _others(name: str, value: Any, universe: Sequence[Any]) -> Iterator[tuple[st
         for other in (0.1, 0.9, 0.0, 1.0):
             yield f"it answers as if {name} were {other}", other
     for other in universe:
-        if type(other) is not type(value) or isinstance(other, str) or other is None:
+        if not isinstance(other, Slot):
             yield f"it answers as if {name} were {other!r}", other
 
 
@@ -178,6 +183,7 @@ def _given(example: Example) -> Iterator[Question]:
         first = name == "input 0"
 
         def ask(text: str, value: Array, kind: str, cost: float, name: str = name) -> Question:
+            value = np.ascontiguousarray(value)  # torch takes no negative strides
             changed = replace(example, arrays={**example.arrays, name: value})
             return Question((kind, text), kind, text, changed, cost)
 

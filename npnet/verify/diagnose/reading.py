@@ -24,59 +24,73 @@ class Reading:
 
 @dataclass
 class Support:
-    """A suspicion and how well it did on each probe that it was tried on."""
+    """A suspicion and how well it did on each probe that it explains."""
 
     kind: str
     text: str
     cost: float
     residuals: list[float]
+    tried: int = 0  # on examples where the candidate is right
+    contradicted: int = 0  # by how many of these
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is not contradicted by most of what the candidate gets right."""
+        return 2 * self.contradicted <= self.tried
 
 
 class Readings:
-    """Collects what every suspicion makes of every probe, and keeps those that explain them all."""
+    """Collects what every suspicion makes of every probe, and keeps those that explain enough.
+
+    That is every probe or, where no suspicion explains all, two probes out of three at least.
+    """
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, ...], Support] = {}
-        self._probes = 0
+        self.probes = 0
 
     def add(self, readings: Iterable[tuple[Reading, float]]) -> None:
         """What explains one more probe, with the residuals."""
-        self._probes += 1
-        seen: set[tuple[str, ...]] = set()
+        self.probes += 1
+        best: dict[tuple[str, ...], tuple[Reading, float]] = {}
         for reading, residual in readings:
-            if residual > 1 or reading.key in seen:
-                continue
-            seen.add(reading.key)
-            known = self._found.get(reading.key)
-            if known is None:
-                if self._probes > 1:
-                    continue  # it did not explain the first
-                self._found[reading.key] = Support(
-                    reading.kind, reading.text, reading.cost, [residual]
-                )
-            else:
-                known.residuals.append(residual)
-        for key in [k for k in self._found if k not in seen]:
-            del self._found[key]
+            if residual <= 1 and residual < best.get(reading.key, (reading, 2.0))[1]:
+                best[reading.key] = reading, residual
+        for key, (reading, residual) in best.items():
+            empty = Support(reading.kind, reading.text, reading.cost, [])
+            self._found.setdefault(key, empty).residuals.append(residual)
 
     def contradict(self, readings: Iterable[tuple[Reading, float]]) -> None:
-        """Give up what would have been off on an example where the candidate is right."""
+        """Take note of what would have been off on an example where the candidate is right."""
         best: dict[tuple[str, ...], float] = {}
         for reading, residual in readings:
             best[reading.key] = min(residual, best.get(reading.key, residual))
         for key, residual in best.items():
-            if residual > 1:
-                self._found.pop(key, None)
+            if key in self._found:
+                self._found[key].tried += 1
+                self._found[key].contradicted += residual > 1
+
+    def _enough(self) -> list[Support]:
+        whole = [s for s in self._found.values() if len(s.residuals) == self.probes]
+        if whole:
+            return whole
+        most = max((len(s.residuals) for s in self._found.values()), default=0)
+        if most < 2 or 3 * most < 2 * self.probes:
+            return []
+        return [s for s in self._found.values() if len(s.residuals) == most]
 
     @property
     def open(self) -> bool:
         """Whether a suspicion is left."""
-        return bool(self._found) or not self._probes
+        return bool(self._enough())
 
     def __iter__(self) -> Iterator[Explanation]:
-        kept = sorted(self._found.values(), key=lambda s: (s.cost, len(s.text)))
+        kept = sorted((s for s in self._enough() if s.stands), key=lambda s: (s.cost, len(s.text)))
         for s in kept:
-            yield Explanation(s.kind, s.text, max(s.residuals))
+            n = len(s.residuals)
+            some = f" (in {n} of {self.probes} cases looked at)" if n < self.probes else ""
+            certain = n == self.probes or n >= 3
+            yield Explanation(s.kind, s.text + some, max(s.residuals), certain)
 
 
 def ranked(explanations: Sequence[Explanation], most: int = 5) -> tuple[Explanation, ...]:

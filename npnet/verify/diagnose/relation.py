@@ -22,10 +22,12 @@ def zero(v: View) -> Iterator[Reading]:
 def passed(v: View) -> Iterator[Reading]:
     """Something given, as it is."""
     for name, a in v.probe.arrays.items():
-        if a.dtype.kind != "f" or a.shape != v.want.shape or np.array_equal(a, v.want):
+        if a.shape != v.want.shape or np.array_equal(a, v.want):
             continue
         if name == v.quantity.removeprefix("next "):
-            yield Reading(("passed", name), "passed", f"{name} is left as it was", a, 1.0)
+            yield Reading(("passed", name), "passed", f"{name} is left as it was", a, 0.9)
+            continue
+        if a.dtype.kind != "f":
             continue
         text = "the upstream gradient dy" if name == "dy" else name
         yield Reading(("passed", name), "passed", f"it is {text}, passed through as it is", a, 1.0)
@@ -72,11 +74,10 @@ def axis_factor(v: View) -> Iterator[Reading]:
     if not np.isfinite(ratio[v.want != 0]).all():
         return
     for name, a in _named(v):
-        for text, value in _powers(name, a):
+        for text, value, cost in _powers(name, a):
             for spread in _spread(value, v.want.shape):
-                scaled = v.want * spread
                 key = ("axis factor", text)
-                yield Reading(key, "axis factor", f"it is torch's times {text}", scaled, 1.8)
+                yield Reading(key, "axis factor", text, v.want * spread, 1.8 + cost)
     for axis, n in enumerate(v.want.shape):
         others = tuple(i for i in range(v.want.ndim) if i != axis)
         if not others or n < 2 or v.want.size < 3 * n:
@@ -103,11 +104,12 @@ def summed(v: View) -> Iterator[Reading]:
 
 
 def _named(v: View) -> Iterator[tuple[str, Array]]:
+    alone = "input 1" not in v.probe.arrays
     for name, a in v.probe.arrays.items():
         if a.dtype.kind == "f" and a.ndim and a.size > 1 and not name.startswith("grad "):
-            yield name, a
+            yield ("x" if alone and name == "input 0" else name), a
     y = v.y
-    if y is not None and y.ndim:
+    if y is not None and y.ndim and v.quantity != "y":
         yield "y", y
     x = v.x
     if x is not None and x.ndim > 1:
@@ -120,14 +122,16 @@ def _but(ndim: int, axis: int) -> tuple[int, ...]:
     return tuple(i for i in range(ndim) if i != axis)
 
 
-def _powers(name: str, a: Array) -> Iterator[tuple[str, Array]]:
-    yield name, a
-    with np.errstate(all="ignore"):
-        yield f"1 / {name}", 1 / a
-        yield f"{name}²", a * a
-        if (a > 0).all():
-            yield f"√({name})", np.sqrt(a)
-            yield f"1 / √({name})", 1 / np.sqrt(a)
+def _powers(name: str, a: Array) -> Iterator[tuple[str, Array, float]]:
+    """Factors that are too much, or missing."""
+    inner = [(name, a), (f"{name}²", a * a)]
+    if (a > 0).all():
+        inner.append((f"√({name})", np.sqrt(a)))
+    if a.ndim:
+        inner += [(f"(1 - {name})", 1 - a), (f"(1 + {name})", 1 + a), (f"(1 - {name}²)", 1 - a * a)]
+    for i, (text, value) in enumerate(inner):
+        yield f"there is a factor {text} too much", value, 0.02 * i
+        yield f"the factor {text} is missing", 1 / value, 0.02 * i
 
 
 def _spread(a: Array, shape: tuple[int, ...]) -> Iterator[Array]:
@@ -177,17 +181,22 @@ def order(v: View) -> Iterator[Reading]:
 def _blocks(v: View, axis: int) -> Iterator[Reading]:
     """Blocks along an axis exchanged: gates, heads, groups, or single channels."""
     w, n = v.want, v.want.shape[axis]
-    for count in (2, 3, 4):
-        if n % count or (n == count and count > 4):
+    for count in range(2, min(n, 8) + 1):
+        if n % count:
             continue
         parts = np.split(w, count, axis)
-        for perm in permutations(range(count)):
-            if perm != tuple(range(count)):
-                text = f"the {count} blocks of axis {axis} are in the order {_numbers(perm)}"
-                joined = np.concatenate([parts[i] for i in perm], axis)
-                yield Reading(("order", text), "order", text, joined, _ORDER + 0.05 * count)
+        orders = permutations(range(count)) if count < 5 else (tuple(range(count))[::-1],)
+        for perm in orders:
+            if perm == tuple(range(count)):
+                continue
+            joined = np.concatenate([parts[i] for i in perm], axis)
+            text = f"the {count} blocks of axis {axis} are in the order {_numbers(perm)}"
+            yield Reading(("order", text), "order", text, joined, _ORDER + 0.05 * count)
+            if perm == tuple(range(count))[::-1]:
+                text = f"the blocks of axis {axis} are in reversed order"
+                yield Reading(("order", text), "order", text, joined, _ORDER + 0.2)
     found = _matching(v.got, w, axis)
-    if found is not None and len(found) > 4:
+    if found is not None and found != list(range(n)):
         text = f"the entries along axis {axis} are permuted"
         yield Reading(("order", text), "order", text, np.take(w, found, axis), _ORDER + 0.5)
 
@@ -202,6 +211,19 @@ def _matching(got: Array, want: Array, axis: int) -> list[int] | None:
         apart = np.abs(g[:, np.newaxis] - w).max(-1)
     best = apart.argmin(1).tolist()
     return best if len(set(best)) == n else None
+
+
+def scattered(v: View) -> Iterator[Reading]:
+    """The same numbers, every one of them, in other places."""
+    if v.want.size < 3 or not np.isfinite(v.got).all():
+        return
+    g, w = v.got.reshape(-1), v.want.reshape(-1)
+    by_got, by_want = np.argsort(g, kind="stable"), np.argsort(w, kind="stable")
+    moved = np.empty_like(w)
+    moved[by_got] = w[by_want]
+    text = "it holds the right numbers in other places"
+    if len(np.unique(w)) > 2:
+        yield Reading(("order", "scattered"), "order", text, moved.reshape(v.want.shape), 3.2)
 
 
 def _laid_out(v: View) -> Iterator[Reading]:

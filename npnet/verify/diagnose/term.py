@@ -5,6 +5,8 @@ makes of it, reduced over axes in every way. A term is a multiple of one atom, o
 belongs together.
 """
 
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -42,7 +44,7 @@ def statistics(v: View) -> Iterator[Reading]:
         g = v.dy * _weight(v)
         for about, d in (("", centred), ("root mean square", v.x)):
             with np.errstate(all="ignore"):
-                rstd = 1 / np.sqrt(pooled(d * d) + float(v.probe.config.get("eps") or 0.0))
+                rstd = 1 / np.sqrt(pooled(d * d) + _eps(v))
                 xhat = d * rstd
                 of_mean, of_scale = rstd * pooled(g), rstd * xhat * pooled(g * xhat)
             if not np.isfinite(of_mean).all() or not np.isfinite(of_scale).all():
@@ -75,13 +77,13 @@ def statistics(v: View) -> Iterator[Reading]:
 
 def _of_running(v: View) -> Iterator[Reading]:
     """Statistics that are given, differentiated as if they were the batch's."""
-    mean, var, x = v.array("running_mean"), v.array("running_var"), v.x
-    if mean is None or var is None or x is None or v.dy is None or x.ndim < 2:
+    running, x = _running(v), v.x
+    if running is None or x is None or v.dy is None:
         return
+    mean, var = running
     pooled = _Pool((0, *range(2, x.ndim)))
-    rest = [1] * (x.ndim - 2)
-    rstd = 1 / np.sqrt(var.reshape(-1, *rest) + float(v.probe.config.get("eps") or 0.0))
-    xhat, g = (x - mean.reshape(-1, *rest)) * rstd, v.dy * _weight(v)
+    rstd = 1 / np.sqrt(var + _eps(v))
+    xhat, g = (x - mean) * rstd, v.dy * _weight(v)
     through = rstd * (g - pooled(g) - xhat * pooled(g * xhat))
     text = "the running statistics are differentiated as if they were those of the batch"
     yield Reading(("running",), "statistics", text, through, 1.2)
@@ -92,12 +94,14 @@ def normalised(v: View) -> Iterator[Reading]:
     if v.quantity != "y" or v.x is None or v.x.shape != v.want.shape or not v.x.ndim:
         return
     weight, bias = _weight(v), _bias(v)
-    eps = float(v.probe.config.get("eps") or 0.0)
-    for place, pooled in _pools(v, wrong=True):
-        mean = pooled(v.x)
+    eps = _eps(v)
+    right = _right_pool(v)
+    running = _running(v)
+    for place, pooled in _pools(v, wrong=running is None):
+        mean = pooled(v.x) if running is None else running[0]
         n = v.x.size / max(mean.size, 1) if not pooled.groups else v.x[0].size / pooled.groups
         for about, d in (("", v.x - mean), (", and does not centre", v.x)):
-            var = pooled(d * d)
+            var = pooled(d * d) if running is None else running[1]
             with np.errstate(all="ignore"):
                 divisors = (
                     ("√(var + eps)", np.sqrt(var + eps)),
@@ -119,14 +123,38 @@ def normalised(v: View) -> Iterator[Reading]:
                         (", and scales by 1 + weight", d / s * (1 + weight) + bias),
                     ):
                         text = f"it divides by {divisor}{about}{how} ({place})"
-                        of_eps = "eps" in divisor and divisor != "√(var + eps)"
+                        plain = divisor == "√(var + eps)"
+                        kind = "option" if "eps" in divisor and not plain else "constant"
+                        if plain and not about and not how:
+                            if place == right or running is not None:
+                                continue
+                            kind, text = "reduction", f"it normalises {place}, not {right}"
                         yield Reading(
-                            ("divides", divisor, about, how),
-                            "option" if of_eps else "constant",
+                            ("divides", divisor, about, how, str(running is not None)),
+                            kind,
                             text,
                             y,
                             1.7 + 0.1 * bool(how),
                         )
+
+
+def _running(v: View) -> tuple[Array, Array] | None:
+    """The running statistics, where they are what normalises, as they broadcast to x."""
+    mean, var, x = v.array("running_mean"), v.array("running_var"), v.x
+    training = v.probe.config.get("training", True)
+    if training or mean is None or var is None or x is None or x.ndim < 2:
+        return None
+    shape = [-1 if i == _channel_axis(v) else 1 for i in range(x.ndim)]
+    return mean.reshape(shape), var.reshape(shape)
+
+
+def _right_pool(v: View) -> str:
+    name = v.probe.example.spec
+    if name.startswith("BatchNorm"):
+        return "over batch and positions"
+    if name.startswith("InstanceNorm"):
+        return "over positions"
+    return "over each group" if name == "GroupNorm" else "over normalized_shape"
 
 
 def _bias(v: View) -> Array | float:
@@ -161,6 +189,11 @@ def _pools(v: View, wrong: bool = False) -> Iterator[tuple[str, "_Pool"]]:
         yield f"over the last {n} axes" if n > 1 else "over the last axis", _Pool(axes)
 
 
+def _eps(v: View) -> float:
+    eps = v.probe.config.get("eps")
+    return float(eps) if isinstance(eps, int | float) else 0.0
+
+
 @dataclass(frozen=True)
 class _Pool:
     axes: tuple[int, ...]
@@ -176,14 +209,20 @@ class _Pool:
 
 def _weight(v: View) -> Array | float:
     """The affine weight, as it broadcasts to x."""
-    weight, x = v.array("weight"), v.x
+    weight, x, config = v.array("weight"), v.x, v.probe.config
     if weight is None or x is None:
         return 1.0
-    if weight.ndim == 1 and x.ndim > 1 and x.shape[1] == weight.size:
-        names_ = v.probe.config
-        if "num_features" in names_ or "num_channels" in names_:
-            return weight.reshape(-1, *[1] * (x.ndim - 2))
+    if weight.ndim == 1 and ("num_features" in config or "num_channels" in config):
+        axis = _channel_axis(v)
+        return weight.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
     return weight if x.shape[-weight.ndim :] == weight.shape else 1.0
+
+
+def _channel_axis(v: View) -> int:
+    """0 where an InstanceNorm is asked without a batch axis."""
+    dims = re.fullmatch(r"InstanceNorm(\d)d", v.probe.example.spec)
+    assert v.x is not None
+    return 0 if dims is not None and v.x.ndim == int(dims[1]) + 1 else 1
 
 
 def terms(v: View) -> Iterator[Reading]:
@@ -193,6 +232,10 @@ def terms(v: View) -> Iterator[Reading]:
         return
     for atom in _atoms(v):
         value = np.broadcast_to(atom.value, v.want.shape)
+        if atom.kind == "term" and v.want.size > 1 and atom.name != "1":
+            text = f"it is {atom.name}"
+            cost = _TERM + (0.7 if "(x, 0)" in text else -0.3)  # a half of x is a place, too
+            yield Reading(("whole", text), "constant", text, np.array(value), cost)
         c = fitted(residual, value)
         if c is None or c == 0 or not np.isfinite(c):
             continue
@@ -205,6 +248,8 @@ def terms(v: View) -> Iterator[Reading]:
         for name in names(abs(c), v.probe):
             text = f"it is torch's {'plus' if c > 0 else 'minus'} {name} · {atom.name}"
             yield Reading(("term", text), "term", text, whole, _TERM + 0.2 + 0.01 * len(name))
+        if v.want.size == 1:
+            continue  # one number is a multiple of any other
         text = f"there is {abs(c):.6g} · {atom.name} {less} than in torch's"
         yield Reading(("term", text), "term", text, whole, _TERM + 0.8)
         text = f"there is a multiple of {atom.name} {less} than in torch's"
@@ -219,15 +264,16 @@ def terms(v: View) -> Iterator[Reading]:
 def _atoms(v: View) -> Iterator[Atom]:
     shape = v.want.shape
     factors: list[Atom] = []
+    alone = "input 1" not in v.probe.arrays
     for name, a in v.probe.arrays.items():
         if a.dtype.kind == "f" and not name.startswith("grad "):
-            factors.append(Atom(name, a))
+            factors.append(Atom("x" if alone and name == "input 0" else name, a))
     if v.y is not None and v.y.dtype.kind == "f" and v.quantity != "y":
         factors.append(Atom("y", v.y))
     for name, a in v.probe.arrays.items():
         if name.startswith("grad 1 "):
             factors.append(Atom("the gradient", a))
-    if v.quantity.startswith("next ") and v.x is not None and v.x.ndim > 1:
+    if v.quantity.startswith("next ") and v.x is not None and v.x.ndim > 1 and v.x.size:
         axes = (0, *range(2, v.x.ndim))
         n = v.x.size // v.x.shape[1] if v.x.shape[1] else 0
         with np.errstate(all="ignore"):
@@ -251,6 +297,41 @@ def _atoms(v: View) -> Iterator[Atom]:
             yield Atom(f"{one.name}·{two.name}", one.value * two.value)
     if v.dy is not None and v.dy.shape == shape and v.dy.ndim:
         yield from _projections(v, shape)
+    if v.x is not None and v.x.shape == shape:
+        back = v.quantity == "gradient of input 0"
+        outer = v.dy if back and v.dy is not None and v.dy.shape == shape else None
+        if outer is not None or v.quantity == "y":
+            for name, f in _functions("x", v.x):
+                yield Atom(name, f) if outer is None else Atom(f"dy·{name}", outer * f)
+
+
+def _functions(name: str, a: Array) -> Iterator[tuple[str, Array]]:
+    """Functions that activations and their slopes are made of."""
+    with np.errstate(all="ignore"):
+        sigmoid, tanh = 1 / (1 + np.exp(-a)), np.tanh(a)
+        density = np.exp(-a * a / 2) / math.sqrt(2 * math.pi)
+        normal = np.vectorize(math.erf, otypes=[float])(a / math.sqrt(2)) / 2 + 0.5
+        for text, f in (
+            ("exp({})", np.exp(a)),
+            ("exp(-{})", np.exp(-a)),
+            ("exp(-|{}|)", np.exp(-np.abs(a))),
+            ("σ({})", sigmoid),
+            ("{}·σ({})", a * sigmoid),
+            ("σ({})²", sigmoid**2),
+            ("σ({})·(1 - σ({}))", sigmoid * (1 - sigmoid)),
+            ("{}·σ({})·(1 - σ({}))", a * sigmoid * (1 - sigmoid)),
+            ("tanh({})", tanh),
+            ("tanh({})²", tanh**2),
+            ("Φ({})", normal),
+            ("φ({})", density),
+            ("{}·φ({})", a * density),
+            ("log(1 + exp({}))", np.log1p(np.exp(a))),
+            ("max({}, 0)", np.maximum(a, 0)),
+            ("min({}, 0)", np.minimum(a, 0)),
+            ("1/(1 + |{}|)", 1 / (1 + np.abs(a))),
+            ("{}³", a**3),
+        ):
+            yield text.replace("{}", name), f
 
 
 def _projections(v: View, shape: tuple[int, ...]) -> Iterator[Atom]:
@@ -272,6 +353,74 @@ def _fits(a: Array, shape: tuple[int, ...]) -> bool:
         return np.broadcast_shapes(a.shape, shape) == shape
     except ValueError:
         return False
+
+
+_SOFTMAXES = ("Softmax", "Softmin", "LogSoftmax", "Softmax2d")
+
+
+def softmaxes(v: View) -> Iterator[Reading]:
+    """A softmax, or its gradient, that sums over other axes, or not at all."""
+    x, y, dy = v.x, v.y, v.dy
+    if v.probe.example.spec not in _SOFTMAXES or x is None or y is None or x.shape != v.want.shape:
+        return
+    if not x.ndim:
+        return
+    every = tuple(range(x.ndim))
+    for axes in (*((i,) for i in every), every):
+        told = "over everything" if axes == every else f"over axis {axes[0]}"
+        if v.quantity == "y":
+            for sign in (1.0, -1.0):
+                e = np.exp(sign * (x - x.max()))
+                share = e / e.sum(axes, keepdims=True)
+                for value in (share, np.log(share)):
+                    yield Reading(("soft", told), "reduction", f"it sums {told}", value, 1.6)
+        elif dy is not None:
+            for value in (
+                y * (dy - (dy * y).sum(axes, keepdims=True)),
+                -y * (dy - (dy * y).sum(axes, keepdims=True)),
+                dy - np.exp(y) * dy.sum(axes, keepdims=True),
+            ):
+                text = f"its projection sums {told}"
+                yield Reading(("soft", told), "reduction", text, value, 1.6)
+    if dy is not None and v.quantity != "y":
+        text = "it is y·dy: the diagonal of the Jacobian alone"
+        yield Reading(("soft", "diagonal"), "term", text, y * dy, 1.5)
+
+
+def steps(v: View) -> Iterator[Reading]:
+    """A step of an optimizer as a quotient of what torch keeps of the gradients."""
+    at = re.fullmatch(r"params after step (\d+): (.*)", v.quantity)
+    if at is None or not v.want.size:
+        return
+    k, name = at[1], at[2]
+    eps = _eps(v)
+    g = v.array(f"grad {k} {name}")
+    kept = {
+        key.split(" ")[1]: a
+        for key, a in v.probe.want.items()
+        if key.startswith("state ") and key.endswith(f"after step {k}: {name}")
+        and a.shape == v.want.shape
+    }  # fmt: skip
+    above = ([("the gradient", g)] if g is not None else []) + list(kept.items())
+    betas = v.probe.config.get("betas")
+    if isinstance(betas, tuple) and "exp_avg_sq" in kept and "exp_avg" in kept:
+        with np.errstate(all="ignore"):
+            above.append(("exp_avg corrected", kept["exp_avg"] / (1 - betas[0] ** int(k))))
+            kept["exp_avg_sq corrected"] = kept["exp_avg_sq"] / (1 - betas[1] ** int(k))
+    below: list[tuple[str, Array]] = [("", np.ones(v.want.shape))]
+    for text, a in kept.items():
+        below += [(f" / ({text} + eps)", a + eps), (f" / √({text})", np.sqrt(a))]
+        below += [(f" / (√({text}) + eps)", np.sqrt(a) + eps), (f" / √({text} + eps)",
+                                                                  np.sqrt(a + eps))]  # fmt: skip
+    if g is not None:
+        below.append((" / |the gradient|", np.abs(g)))
+    for over, a in above:
+        for under, b in below:
+            shape = a / b
+            c = fitted(v.got, shape)
+            if c is not None and np.isfinite(c) and c:
+                text = f"the step is a multiple of {over}{under}"
+                yield Reading(("step", text), "constant", text, c * shape, 2.8)
 
 
 def reductions(v: View) -> Iterator[Reading]:
