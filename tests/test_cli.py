@@ -281,6 +281,88 @@ def test_the_same_run_twice_finds_the_same(place: Path) -> None:
     ]
 
 
+def test_other_formats_are_written_and_printed(place: Path) -> None:
+    done = verify(
+        "mylayers.py::wrong", "--report-dir", "out", "--format", "junit,markdown,github,text"
+    )
+    assert done.exit_code == 1
+    (line,) = [row for row in done.output.split("\n") if row.startswith("::")]
+    assert line.startswith("::error file=mylayers.py,line=")
+    assert "wrong · gradient of bias" in Path("out/junit.xml").read_text()
+    assert "wrong diverged" in Path("out/summary.md").read_text()
+    assert not Path("out/index.html").exists()
+
+
+def test_ci_gets_what_it_reads(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    assert verify("Linear", "--report-dir", "ci", "--format", "text").exit_code == 0
+    assert {p.name for p in Path("ci").iterdir()} == {"junit.xml", "summary.md", "results.jsonl"}
+
+    Path("steps.md").write_text("before\n")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "steps.md")
+    done = verify("mylayers.py::wrong", "--report-dir", "gh", "-q")
+    assert done.output.count("\n::error file=mylayers.py") == 1
+    assert Path("steps.md").read_text() == "before\n" + Path("gh/summary.md").read_text()
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "no/steps.md")
+    done = verify("Linear")
+    assert done.exit_code == 2
+    assert "GITHUB_STEP_SUMMARY must name a file, but no/steps.md" in done.output
+
+
+# ---- report --------------------------------------------------------------------------------------
+
+
+def test_runs_are_merged_and_rendered_again(place: Path) -> None:
+    assert verify("Linear", "--report-dir", "a").exit_code == 0
+    assert verify("mylayers.py::wrong", "--report-dir", "b").exit_code == 1
+    done = npnet_(
+        "report", "a", "b/results.jsonl", "--report-dir", "c", "--format", "text,html,junit"
+    )
+    assert done.exit_code == 1, done.output
+    assert "DIVERGED  wrong · gradient of bias" in done.output
+    assert "wrong diverged, 1 layer verified in " in done.output
+    assert done.output.endswith(" · c/index.html\n")
+    names = {p.name for p in Path("c").iterdir()}
+    assert names == {"failures", "index.html", "junit.xml", "results.jsonl"}
+    (folder,) = Path("c/failures").iterdir()
+    assert npnet_("replay", str(folder)).exit_code == 1
+    again = npnet_("report", "c", "--report-dir", "d", "--format", "html")
+    assert again.output == ""
+    assert Path("d/index.html").read_text() == Path("c/index.html").read_text()
+    passing = npnet_("report", "a")
+    assert passing.exit_code == 0
+    assert "1 layer verified" in passing.output
+
+
+def test_a_run_that_was_cut_off_is_not_verified(place: Path) -> None:
+    verify("Linear", "--report-dir", "a")
+    path = Path("a/results.jsonl")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    done = npnet_("report", "a")
+    assert done.exit_code == base.INTERRUPTED
+    assert "the rest of a (cut off)" in done.output
+
+
+def test_2_for_runs_that_cannot_be_read(place: Path) -> None:
+    verify("mylayers.py::wrong", "--dtype", "float64", "--report-dir", "a")
+    Path("empty").mkdir()
+    Path("b.jsonl").write_text("{}\n")
+    (folder,) = Path("a/failures").iterdir()
+    (folder / "arrays.npz").write_bytes(b"")
+    for arguments, part in (
+        ((), "Missing argument"),
+        (("nothing",), "nothing holds no run"),
+        (("empty",), "empty holds no run"),
+        (("b.jsonl",), "must have the schema 'npnet-results/1'"),
+        (("a",), "arrays.npz cannot be read"),
+    ):
+        done = npnet_("report", *arguments)
+        assert done.exit_code == 2, done.output
+        assert part in done.output
+    assert not Path("reports").exists()
+
+
 # ---- pyproject.toml ------------------------------------------------------------------------------
 
 

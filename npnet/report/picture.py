@@ -208,20 +208,35 @@ def scatter(comparison: Comparison, prefix: str) -> Markup:
         return Markup()
     figure, axes = _figure()
     sizes = np.abs(np.concatenate([want, got]))
-    low, high = min(want.min(), got.min()), max(want.max(), got.max())
-    typical = float(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
-    if sizes.max() > 1e4 * typical:
-        axes.set_xscale("symlog", linthresh=typical)
-        axes.set_yscale("symlog", linthresh=typical)
+    largest = float(sizes.max())
+    typical = float(np.median(sizes[sizes > 0])) if largest else 1.0
+    if largest > 1e4 * typical or largest > 1e100:
+        want, got = _bent(want, typical), _bent(got, typical)
+        ticks = [(0.0, "0")]
+        first, last = np.ceil(np.log10(typical)), np.floor(np.log10(largest))
+        for m in sorted({int(m) for m in (first, (first + last) // 2, last) if m <= last}):
+            at = float(_bent(np.float64(10.0) ** m, typical))
+            ticks += [(at, f"10{superscript(m)}"), (-at, f"−10{superscript(m)}")]
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_ticks([at for at, _ in ticks], labels=[label for _, label in ticks])
     else:
-        room = 0.05 * (high - low) or 0.05 * max(abs(high), 1.0)
-        low, high = low - room, high + room
+        axes.locator_params(nbins=5)
+    low, high = min(want.min(), got.min()), max(want.max(), got.max())
+    room = 0.05 * (high - low) or 0.05 * max(abs(high), 1e-30)
+    low, high = low - room, high + room
+    axes.set_xlim(low, high)
+    axes.set_ylim(low, high)
     axes.plot([low, high], [low, high], color=_INK, linewidth=0.8, linestyle=(0, (4, 2)))
     _dots(axes, want, got, beyond)
     axes.set_xlabel("torch")
     axes.set_ylabel("got")
-    axes.locator_params(nbins=5) if axes.get_xscale() == "linear" else None
     return _inline(figure, prefix, "what the candidate has over what torch has")
+
+
+def _bent(x: Any, typical: float) -> Any:
+    """sign(x) log10(1 + |x| / typical): for numbers that are too different for one scale."""
+    with np.errstate(divide="ignore"):
+        return np.sign(x) * np.logaddexp(0, np.log(np.abs(x)) - np.log(typical)) / np.log(10)
 
 
 def errors(comparison: Comparison, prefix: str) -> Markup:
