@@ -1,9 +1,10 @@
 """How a dialect is made: another configuration, another module or optimizer, other axis orders."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,7 +14,7 @@ from npnet.twins.spec import spec
 from npnet.verify.case import Config, Example
 from npnet.verify.dialect import Dialect, Layout
 from npnet.verify.precision import Precision
-from npnet.verify.spec import Answer
+from npnet.verify.spec import Answer, Expected
 
 Change = Callable[[Config, Example], Config]
 
@@ -47,21 +48,24 @@ class Naming:
 
     def stepped(self, twin: str, optimizer: type[torch.optim.Optimizer]) -> Dialect:
         """An optimizer with the twin's arguments, in operations that the oracle knows."""
-        return self._of(
-            f"optim.{twin}", optimizer_spec(optimizer)(SPECS[f"optim.{twin}"].draw).answer
-        )
+        drawn = SPECS[f"optim.{twin}"]
+        made = optimizer_spec(optimizer)(lambda pick: dict(drawn.draw(pick)[0]))
+        return self._of(drawn.name, made.answer)
 
     def moved(self, twin: str, images: str | None = None, **state: str) -> Dialect:
         """The twin in other axis orders."""
         return self._of(twin, SPECS[twin].answer, Layout(images, state))
 
-    def without(self, dialect: Dialect, silent: Callable[[str], bool]) -> Dialect:
+    def without(self, dialect: Dialect, silent: Callable[[str, Config], bool]) -> Dialect:
         """The dialect, of which these quantities are not judged: it does not have them."""
 
         def answer(example: Example, precision: Precision, single: bool = False) -> Answer:
             found = dialect.answer(example, precision, single)
-            left = {name: e for name, e in found.expected.items() if not silent(name)}
-            return replace(found, expected=left)
+            expected = {
+                name: _anything(e) if silent(name, example.config) else e
+                for name, e in found.expected.items()
+            }
+            return replace(found, expected=expected)
 
         return self._of(dialect.twin, answer)
 
@@ -69,6 +73,10 @@ class Naming:
         self, twin: str, answer: Callable[..., Answer], layout: Layout | None = None
     ) -> Dialect:
         return Dialect(self.name, twin, self.origin, self.text, answer, layout)
+
+
+def _anything(e: Expected) -> Expected:
+    return replace(e, error=np.full(e.value.shape, np.inf), required=False)
 
 
 def setting(**values: Any) -> Change:

@@ -159,7 +159,7 @@ def _hinge(layer: Any, x: Tensor, t: Tensor) -> Tensor:
         hinges = hinges * layer.weight[labels]
     losses = hinges.sum(1) / rows.shape[1]
     if layer.reduction == "none":
-        return losses.reshape(x.shape[:-1])
+        return losses.reshape(t.shape)
     return losses.mean() if layer.reduction == "mean" else losses.sum()
 
 

@@ -18,16 +18,14 @@ def _padded(base: type[nn.Module], axes: int, conv: Any, lower: bool) -> type[nn
         """Padding by hand: 'same' with the odd pixel first, or as much as the stride needs."""
 
         def forward(self, x: Tensor) -> Tensor:
-            ends = []
+            ends, given = [], 0 if self.padding in ("same", "valid") else self.padding
             for i, n in enumerate(x.shape[-axes:]):
                 s, reach = self.stride[i], self.dilation[i] * (self.kernel_size[i] - 1)
                 if self.padding == "same":
                     before = reach - reach // 2 if lower else reach // 2
                     after = reach - before
                 else:
-                    before = after = on_axes(0 if self.padding == "valid" else self.padding, axes)[
-                        i
-                    ]
+                    before = after = on_axes(given, axes)[i]
                     if not lower and s > 1 and 2 * before == reach:
                         total = max((-(-n // s) - 1) * s + reach + 1 - n, 0)
                         before, after = total // 2, total - total // 2

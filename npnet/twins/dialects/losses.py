@@ -63,6 +63,8 @@ def _divided(base: type[nn.Module], count: Callable[..., int]) -> type[nn.Module
     class Divided(base):  # type: ignore[misc, valid-type]
         """The sum over `count(prediction, target)` in the place of the mean."""
 
+        reduction: str
+
         def forward(self, x: Tensor, t: Tensor, *more: Any) -> Any:
             if self.reduction != "mean":
                 return super().forward(x, t, *more)

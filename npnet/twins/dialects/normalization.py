@@ -23,12 +23,12 @@ def _biased(base: type[nn.Module], keeps: bool) -> type[nn.Module]:
         """Running statistics with the biased variance; momentum is what is kept, or what is new."""
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            if not (self.training and self.track_running_stats):
+            if not (self.training and self.track_running_stats and x.numel()):
                 found: torch.Tensor = super().forward(x)
                 return found
             seen = self.num_batches_tracked + 1
             m = 1 / float(seen) if self.momentum is None else self.momentum
-            new = 1 - m if keeps and self.momentum is not None else m
+            new = 1 - m if keeps else m
             axes = [i for i in range(x.dim()) if i != 1]
             for name, value in (
                 ("running_mean", x.mean(axes)),
@@ -46,33 +46,39 @@ def _batched(config: Config) -> bool:
 
 
 _HOW: dict[str, Any] = {"batched": _batched}
-_MOMENTUM = (
+_KEPT = Naming(
+    "tensorflow",
+    "TensorFlow, Caffe",
     "momentum is the share that is kept: running ← momentum · running + (1 - momentum) · new; "
-    "torch's is the share of the new batch"
+    "torch's is the share of the new batch",
 )
-_VARIANCE = (
-    "keeps the biased variance (÷ n) for evaluation; torch keeps the unbiased one (÷ (n - 1))"
+_BIASED = Naming(
+    "biased-variance",
+    "NumPy's var, Flax",
+    "the running variance is of biased ones (÷ n); torch's is of unbiased ones (÷ (n - 1))",
 )
+_KERAS = Naming("keras", "Keras 3", f"{_KEPT.text}; {_BIASED.text}")
 _EPS = Naming("eps-1e-3", "Keras", "eps is 1e-3 whatever is asked; torch's is 1e-5 unless told")
+
+
+def _unknown(quantity: str, config: Config) -> bool:
+    """Running statistics with momentum=None, which is known to torch only."""
+    return config["momentum"] is None and quantity.startswith("next running")
+
 
 FAMILY = (
     *(
         dialect
         for base in _BATCH
         for dialect in (
-            Naming("tensorflow", "TensorFlow, Caffe", _MOMENTUM).configured(base.__name__, _turned),
-            Naming("biased-variance", "NumPy's var, JAX", _VARIANCE).restated(
-                base.__name__, _biased(base, keeps=False), **_HOW
-            ),
-            Naming("keras", "Keras 3", f"{_MOMENTUM}; it {_VARIANCE}").restated(
-                base.__name__, _biased(base, keeps=True), **_HOW
+            _KEPT.without(_KEPT.configured(base.__name__, _turned), _unknown),
+            _BIASED.restated(base.__name__, _biased(base, keeps=False), **_HOW),
+            _KERAS.without(
+                _KERAS.restated(base.__name__, _biased(base, keeps=True), **_HOW), _unknown
             ),
         )
     ),
-    *(
-        Naming("tensorflow", "TensorFlow Addons", _MOMENTUM).configured(base.__name__, _turned)
-        for base in _INSTANCE
-    ),
+    *(_KEPT.without(_KEPT.configured(base.__name__, _turned), _unknown) for base in _INSTANCE),
     *(
         _EPS.configured(base.__name__, setting(eps=1e-3))
         for base in (*_BATCH, *_INSTANCE, nn.LayerNorm, nn.GroupNorm)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import optim
 
 from npnet.twins.dialects._made import Naming, setting
 from npnet.twins.oracle.stepping import stepped
@@ -32,7 +33,7 @@ def _gradients(optimizer: Any) -> Iterator[tuple[dict[str, Any], Tensor, Tensor,
         yield group, p, _with_decay(group, p, g), state
 
 
-class _InsideRMSprop(torch.optim.RMSprop):
+class _InsideRMSprop(optim.RMSprop):
     """θ ← θ - lr b, where b ← momentum b + g / √(v + eps)."""
 
     rate_inside = False
@@ -61,7 +62,7 @@ class _KerasRMSprop(_InsideRMSprop):
     rate_inside = True
 
 
-class _InsideAdagrad(torch.optim.Adagrad):
+class _InsideAdagrad(optim.Adagrad):
     """θ ← θ - lr g / √(s + eps)."""
 
     @torch.no_grad()
@@ -88,7 +89,7 @@ def _averages(
     return m, v, 1 - b1**t, 1 - b2**t
 
 
-def _inside_adam(base: type[torch.optim.Adam]) -> type[torch.optim.Adam]:
+def _inside_adam(base: type[optim.Adam]) -> type[optim.Adam]:
     class Inside(base):  # type: ignore[misc, valid-type]
         """θ ← θ - lr m̂ / √(v̂ + eps)."""
 
@@ -101,7 +102,7 @@ def _inside_adam(base: type[torch.optim.Adam]) -> type[torch.optim.Adam]:
     return Inside
 
 
-def _folded_adam(base: type[torch.optim.Adam]) -> type[torch.optim.Adam]:
+def _folded_adam(base: type[optim.Adam]) -> type[optim.Adam]:
     class Folded(base):  # type: ignore[misc, valid-type]
         """θ ← θ - α m / (√v + eps), where α = lr √(1 - β₂ᵗ) / (1 - β₁ᵗ)."""
 
@@ -115,7 +116,7 @@ def _folded_adam(base: type[torch.optim.Adam]) -> type[torch.optim.Adam]:
     return Folded
 
 
-class _DampedSGD(torch.optim.SGD):
+class _DampedSGD(optim.SGD):
     """θ ← θ - lr b, where b ← momentum b + (1 - momentum) g from b = 0."""
 
     @torch.no_grad()
@@ -130,7 +131,7 @@ class _DampedSGD(torch.optim.SGD):
             p.sub_(group["lr"] * g)
 
 
-class _KerasSGD(torch.optim.SGD):
+class _KerasSGD(optim.SGD):
     """θ ← θ - v, where v ← momentum v + lr g; with nesterov, by momentum v + lr g instead."""
 
     looks_ahead = True
@@ -151,7 +152,7 @@ class _SutskeverSGD(_KerasSGD):
     looks_ahead = False
 
 
-def _decoupled(base: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+def _decoupled(base: type[optim.Optimizer]) -> type[optim.Optimizer]:
     class Decoupled(base):  # type: ignore[misc, valid-type]
         """θ ← (1 - lr · weight_decay) θ, and a step without the decay."""
 
@@ -199,7 +200,7 @@ FAMILY = (
     Naming("tensorflow", "TensorFlow, Keras", _INSIDE.text).stepped("Adagrad", _InsideAdagrad),
     *(
         dialect
-        for twin in (torch.optim.Adam, torch.optim.AdamW)
+        for twin in (optim.Adam, optim.AdamW)
         for dialect in (
             _FOLDED.stepped(twin.__name__, _folded_adam(twin)),
             _INSIDE.stepped(twin.__name__, _inside_adam(twin)),
@@ -227,10 +228,10 @@ FAMILY = (
     *(
         _DECOUPLED.stepped(twin.__name__, _decoupled(twin))
         for twin in (
-            torch.optim.SGD,
-            torch.optim.RMSprop,
-            torch.optim.Adagrad,
-            torch.optim.Adadelta,
+            optim.SGD,
+            optim.RMSprop,
+            optim.Adagrad,
+            optim.Adadelta,
         )
     ),
     _DECOUPLED.configured("optim.Adam", setting(decoupled_weight_decay=True)),

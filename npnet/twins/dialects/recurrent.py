@@ -70,7 +70,7 @@ def _only(bias: str) -> Turn:
     return lambda name, w: torch.zeros_like(w) if name.startswith(other) else w
 
 
-# ---- GRU with the reset gate before the product ---------------------------------------------------
+# ---- GRU with the reset gate before the product -------------------------------------------------
 
 
 def _step(x: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any) -> Tensor:
@@ -104,7 +104,7 @@ class _Before(nn.GRU):
             ways = []
             for end in ("", "_reverse")[:D]:
                 names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-                own = [getattr(self, f"{name}_l{k}{end}", None) for name in names]
+                own: list[Any] = [getattr(self, f"{name}_l{k}{end}", None) for name in names]
                 h, found = starts[len(last)], []
                 for x_t in reversed(z.unbind(0)) if end else z.unbind(0):
                     h = _step(x_t, h, *own)
@@ -118,7 +118,7 @@ class _Before(nn.GRU):
         return out, torch.stack([h.squeeze(0) for h in last] if one else last)
 
 
-# ---- the dialects ---------------------------------------------------------------------------------
+# ---- the dialects -------------------------------------------------------------------------------
 
 _LSTM = "i f g o"
 _GRU = "r z n"
@@ -182,7 +182,7 @@ def _one_bias(base: type[nn.Module], bias: str) -> Dialect:
         f"there is one bias, {bias}; torch adds {_SILENT[bias]} to it",
     )
     found = naming.restated(base.__name__, _turned(base, _only(bias)), **_HOW)
-    return naming.without(found, lambda q: q.startswith(f"gradient of {_SILENT[bias]}"))
+    return naming.without(found, lambda q, _: q.startswith(f"gradient of {_SILENT[bias]}"))
 
 
 FAMILY = (
