@@ -15,7 +15,7 @@ from npnet.contract import Array, ConfigError
 from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example
 from npnet.verify.coverage import Coverage
-from npnet.verify.diagnose import Diagnosis, Record, related
+from npnet.verify.diagnose import Diagnosis, Record, related, spoken
 from npnet.verify.draw import Pick
 from npnet.verify.examine import (
     ENOUGH,
@@ -238,17 +238,17 @@ class Trial:
 
     def explained(self, findings: Sequence[Finding]) -> list[Finding]:
         """The findings with what explains them, and which of them have one cause."""
-        c = self.candidate
-        diagnosis = Diagnosis(c.function, self.spec, self.record)
+        diagnosis = Diagnosis(self.candidate, self.spec, self.record)
 
-        def explained(f: Finding) -> Finding:
-            try:
-                return replace(f, explanations=diagnosis.explain(f))
-            except Exception as error:  # whatever a diagnosis does, the finding is told
-                text = f"the diagnosis broke down: {type(error).__name__}: {error}"
-                return replace(f, explanations=(Explanation("none", text, 0.0, certain=False),))
-
-        return related([explained(f) for f in findings])
+        try:
+            dialect = diagnosis.dialect(findings)
+            if dialect is not None:
+                return [spoken(f, dialect, findings[0].id) for f in findings]
+            return related([replace(f, explanations=diagnosis.explain(f)) for f in findings])
+        except Exception as error:  # whatever a diagnosis does, the findings are told
+            text = f"the diagnosis broke down: {type(error).__name__}: {error}"
+            broken = (Explanation("none", text, 0.0, certain=False),)
+            return [f if f.explanations else replace(f, explanations=broken) for f in findings]
 
     def _bare(
         self, failure: Failure, known: _Broken | None = None, example: Example | None = None

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = chosen[:: asked.every]
     first: dict[str, Counter[str]] = {}
     three: Counter[str] = Counter()
-    seconds: list[float] = []
+    seconds: list[tuple[float, str]] = []
     missed = 0
     with ProcessPoolExecutor(asked.j) as pool:
         jobs = [(i, asked.examples, asked.seed) for i in chosen]
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 continue
             index, quantity, explanations, spent = told
             mutant, wanted = mutants[index], causes(mutants[index])
-            seconds.append(spent)
+            seconds.append((spent, f"{mutant.layer}: {mutant.mistake}"))
             one = verdict(wanted, explanations, 1)
             three[verdict(wanted, explanations, 3)] += 1
             for kind in wanted:
@@ -103,8 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if seconds:
         ordered = sorted(seconds)
         print(
-            f"A diagnosis takes {ordered[len(ordered) // 2]:.2f} s (median), {ordered[-1]:.2f} s "
-            "(longest)."
+            f"A diagnosis takes {ordered[len(ordered) // 2][0]:.2f} s (median), "
+            f"{ordered[-1][0]:.2f} s (longest: {ordered[-1][1]})."
         )
     return 0
 

@@ -17,21 +17,26 @@ from typing import Any
 
 import numpy as np
 
+from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example
 from npnet.verify.diagnose import numerics, otherwise, place, relation, term
 from npnet.verify.diagnose.condition import Seen, only_when
 from npnet.verify.diagnose.derivative import own
+from npnet.verify.diagnose.dialects import recognise
 from npnet.verify.diagnose.otherwise import Answers
 from npnet.verify.diagnose.probe import Asker, Probe, View, chosen
 from npnet.verify.diagnose.protocol import breach
 from npnet.verify.diagnose.reading import Reading, Readings, ranked
 from npnet.verify.diagnose.shape import misshapen
+from npnet.verify.dialect import Dialect
 from npnet.verify.finding import Explanation, Finding, Verdict
+from npnet.verify.precision import PRECISIONS
 from npnet.verify.spec import Spec
 
 _SECONDS = 2.0
 _KEPT = 40  # failing examples of a quantity that are kept
 _VALUES = 8  # of an option that are tried in the place of the right one
+_FAILING, _AGREEING = 3, 2  # examples that a dialect is tried on
 _DISPROVING = 3  # agreeing examples that a claim must not contradict
 _NUMBERS = (Verdict.WRONG, Verdict.NONFINITE)
 _ALWAYS = 3  # failing examples under a condition, from which on a claim may be limited to it
@@ -105,10 +110,19 @@ class Record:
 class Diagnosis:
     """Explains the findings of one candidate in one dtype."""
 
-    def __init__(self, function: Callable[[Any], Any], spec: Spec, record: Record) -> None:
-        self._asker = Asker(function, spec)
+    def __init__(self, candidate: Candidate, spec: Spec, record: Record) -> None:
+        self._candidate, self._spec = candidate, spec
+        self._asker = Asker(candidate.function, spec)
         self._record = record
         self._answers = Answers(record.values)
+
+    def dialect(self, findings: Sequence[Finding]) -> Dialect | None:
+        """The dialect in which the candidate is right, if it is one that is known."""
+        failing = [e for f in findings[:2] for e, _ in self._record.examples(f.quantity)]
+        agreeing = self._record.others(findings[0].quantity)
+        asked = [*chosen(failing, _FAILING), *chosen(agreeing, _AGREEING)]
+        double = PRECISIONS["float64"]
+        return recognise(self._candidate, self._spec, asked, double) if failing else None
 
     def explain(self, finding: Finding) -> tuple[Explanation, ...]:
         """Ranked explanations: those that reconstruct the answer, then where and when it is off."""
@@ -133,6 +147,12 @@ class Diagnosis:
             found = [*self._readings(finding, probes, stop, limited), *found]
         if finding.verdict in _NUMBERS:
             found += self._direction(finding, probes, stop + _SECONDS / 4)
+        if when is not None and when.numbers and finding.verdict in _NUMBERS:
+            text = (
+                f"it is right for ordinary numbers, and loses digits or overflows where {when.text}"
+            )
+            at = next((i for i, e in enumerate(found) if not e.certain), len(found))
+            found.insert(at, Explanation("unstable", text, 0.0, certain=False))
         if when is not None:
             text = (
                 f"it diverges only where {when.text} ({when.failing} of {when.inside} such "
@@ -144,7 +164,7 @@ class Diagnosis:
     def _probes(self, finding: Finding, stop: float) -> list[tuple[Probe, str]]:
         examples = self._record.examples(finding.quantity)
         quantity = {id(e): q for e, q in examples}
-        picked = chosen([e for e, _ in examples], finding.quantity)
+        picked = chosen([e for e, _ in examples])
         found = []
         for example in picked:
             probe = self._asker.probe(example)
@@ -175,12 +195,12 @@ class Diagnosis:
                         )
         found = []
         for e in readings:
-            vague = e.text.startswith(("it is off only", "what it is off by"))
+            vague = e.text.startswith(("it is off only", "what it is off by", "each index of"))
             found.append(replace(e, certain=e.certain and not vague))
         return sorted(found, key=lambda e: not e.certain)
 
     def _agreeing(self, quantity: str, stop: float) -> Iterator[Probe]:
-        for example in chosen(self._record.others(quantity), quantity, _DISPROVING):
+        for example in chosen(self._record.others(quantity), _DISPROVING):
             if time.monotonic() > stop:
                 return
             probe = self._asker.probe(example)
@@ -222,6 +242,13 @@ class Diagnosis:
             text = f"it {is_it} the derivative of the candidate's own y: {which}"
             yield Explanation(kind, text, 0.0, certain=False)
             return
+
+
+def spoken(finding: Finding, dialect: Dialect, cause: str) -> Finding:
+    """The finding of a candidate that is right in a dialect."""
+    text = f"this is {finding.twin.rpartition('.')[2]} as {dialect.origin} has it: {dialect.text}"
+    told = Explanation("dialect", text, 0.0)
+    return replace(finding, explanations=(told,), dialect=dialect.name, cause=cause)
 
 
 def _is(a: Any, b: Any) -> bool:

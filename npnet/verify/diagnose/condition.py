@@ -28,6 +28,7 @@ class Condition:
     failing: int
     inside: int  # examples that meet it
     outside: int  # examples that do not, all of which agree
+    numbers: bool = False  # whether it is about the numbers given, not about options or shapes
 
 
 def only_when(seen: Sequence[Seen], quantity: str) -> Condition | None:
@@ -116,4 +117,5 @@ def _data(seen: Sequence[Seen], quantity: str) -> Condition | None:
     }
     text = "the data have " + " or ".join(told[t] for t in off)
     count = sum(quantity in s.failing for s in seen)
-    return Condition(text, count, count, sum(asked[t] for t in fine))
+    hard = set(off) <= {"tiny", "offset", "huge", "small", "magnitudes", "powers"}
+    return Condition(text, count, count, sum(asked[t] for t in fine), hard)

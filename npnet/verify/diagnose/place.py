@@ -97,11 +97,31 @@ def places(v: View) -> Iterator[Place]:
             border |= (index == 0) | (index == shape[axis] - 1)
         yield Place("at the border", border, 0.3)
         yield Place("inside the border", ~border, 0.5)
+    yield from _padded(v)
     if len(shape) >= 2 and shape[-1] == shape[-2] > 1:
         diagonal = np.broadcast_to(np.eye(shape[-1], dtype=bool), shape)
         yield Place("on the diagonal", diagonal, 0.3)
         yield Place("off the diagonal", ~diagonal, 0.3)
         yield Place("above the diagonal", np.broadcast_to(np.triu(diagonal | True, 1), shape), 0.5)
+
+
+def _padded(v: View) -> Iterator[Place]:
+    """What a padding adds to y, and what of x it copies."""
+    padding, x, y = v.probe.config.get("padding"), v.x, v.y
+    if "Pad" not in v.probe.example.spec or x is None or y is None:
+        return
+    dims = int(v.probe.example.spec[-2])
+    pads = (padding,) * 2 * dims if isinstance(padding, int) else tuple(padding or ())
+    if len(pads) != 2 * dims or v.want.shape != y.shape:
+        return
+    own = np.ones(y.shape, bool)
+    for i in range(dims):
+        axis = y.ndim - 1 - i
+        before, after = max(pads[2 * i], 0), max(pads[2 * i + 1], 0)
+        index = np.arange(y.shape[axis]).reshape([-1 if a == axis else 1 for a in range(y.ndim)])
+        own &= (index >= before) & (index < y.shape[axis] - after)
+    yield Place("in the padding", ~own, 0.1)
+    yield Place("outside of the padding", own, 0.1)
 
 
 def v_axis(v: View, axis: int) -> str:

@@ -265,8 +265,9 @@ def _atoms(v: View) -> Iterator[Atom]:
     shape = v.want.shape
     factors: list[Atom] = []
     alone = "input 1" not in v.probe.arrays
+    back = v.quantity.startswith("gradient")
     for name, a in v.probe.arrays.items():
-        if a.dtype.kind == "f" and not name.startswith("grad "):
+        if a.dtype.kind == "f" and not name.startswith("grad " if back else ("grad ", "dy")):
             factors.append(Atom("x" if alone and name == "input 0" else name, a))
     if v.y is not None and v.y.dtype.kind == "f" and v.quantity != "y":
         factors.append(Atom("y", v.y))
@@ -289,17 +290,17 @@ def _atoms(v: View) -> Iterator[Atom]:
             yield Atom(f"|{atom.name}|", np.abs(atom.value))
             yield Atom(f"sign({atom.name})", np.sign(atom.value))
     for name, w in v.probe.want.items():
-        gradient = name.startswith("gradient of") and name != v.quantity
+        gradient = back and name.startswith("gradient of") and name != v.quantity
         if gradient and w.dtype.kind == "f" and w.shape == shape:
             yield Atom(f"torch's {name}", w)
     for one, two in combinations(factors, 2):
         if _fits(one.value, shape) and _fits(two.value, shape):
             yield Atom(f"{one.name}·{two.name}", one.value * two.value)
-    if v.dy is not None and v.dy.shape == shape and v.dy.ndim:
+    if back and v.dy is not None and v.dy.shape == shape and v.dy.ndim:
         yield from _projections(v, shape)
     if v.x is not None and v.x.shape == shape:
-        back = v.quantity == "gradient of input 0"
-        outer = v.dy if back and v.dy is not None and v.dy.shape == shape else None
+        of_x = v.quantity == "gradient of input 0"
+        outer = v.dy if of_x and v.dy is not None and v.dy.shape == shape else None
         if outer is not None or v.quantity == "y":
             for name, f in _functions("x", v.x):
                 yield Atom(name, f) if outer is None else Atom(f"dy·{name}", outer * f)
