@@ -523,14 +523,18 @@ def scaled(
 
 
 def samples(case: Case, mean: bool) -> float:
-    x = case.inputs[0]
-    return 1 / max(len(x) if x.ndim else 1, 1) if mean else 1.0
+    x, t = case.inputs[:2]
+    if case.config.keys() & {"ignore_index"}:
+        n = len(x) if x.ndim > 1 else 1
+    else:
+        n = (*np.broadcast_shapes(x.shape, t.shape), 1)[0]
+    return float(np.divide(1.0, n)) if mean else 1.0
 
 
 def labels(case: Case, mean: bool) -> float:
     x, t = case.inputs
     classes = x.shape[1 if x.ndim > 1 else 0] if t.shape == x.shape else 1
-    return 1 / max(t.size / classes, 1) if mean else 1.0
+    return float(np.divide(classes, t.size)) if mean else 1.0
 
 
 for twin in (
@@ -547,7 +551,6 @@ for twin in (
     "SoftMarginLoss",
     "HingeEmbeddingLoss",
     "MarginRankingLoss",
-    "MultiLabelSoftMarginLoss",
     "KLDivLoss",
 ):
     speak(twin, "sum", scaled(twin, "sum", lambda case, mean: 1.0))

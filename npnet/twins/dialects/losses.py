@@ -32,7 +32,6 @@ _LOSSES: dict[type[nn.Module], dict[str, Any]] = {
     nn.SoftMarginLoss: {"batched": _one_by_one, "constants": ("input 1",)},
     nn.HingeEmbeddingLoss: {"either": True},
     nn.MarginRankingLoss: {"either": True},
-    nn.MultiLabelSoftMarginLoss: {},
 }
 """The losses that are reduced over elements or samples, and how each is asked."""
 
@@ -70,7 +69,7 @@ def _divided(base: type[nn.Module], count: Callable[..., int]) -> type[nn.Module
                 return super().forward(x, t, *more)
             self.reduction = "sum"
             try:
-                return super().forward(x, t, *more) / max(count(x, t), 1)
+                return super().forward(x, t, *more) / float(count(x, t))
             finally:
                 self.reduction = "mean"
 
@@ -78,7 +77,14 @@ def _divided(base: type[nn.Module], count: Callable[..., int]) -> type[nn.Module
 
 
 def _samples(x: Tensor, t: Tensor) -> int:
-    return x.shape[0] if x.dim() else 1
+    """The size of the first axis of what is reduced."""
+    common = torch.broadcast_shapes(x.shape, t.shape)
+    return common[0] if common else 1
+
+
+def _rows(x: Tensor, t: Tensor) -> int:
+    """The size of the batch, where the classes are an axis."""
+    return x.shape[0] if x.dim() > 1 else 1
 
 
 def _labels(x: Tensor, t: Tensor) -> int:
@@ -109,7 +115,7 @@ class _HalfBatch(nn.MSELoss):
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         if self.reduction != "mean":
             return F.mse_loss(x, t, reduction=self.reduction) / 2
-        return F.mse_loss(x, t, reduction="sum") / (2 * max(_samples(x, t), 1))
+        return F.mse_loss(x, t, reduction="sum") / float(2 * _samples(x, t))
 
 
 def _reductions(loss: type[nn.Module], how: dict[str, Any]) -> Iterator[Dialect]:
@@ -131,7 +137,7 @@ def _reductions(loss: type[nn.Module], how: dict[str, Any]) -> Iterator[Dialect]
         "common in code written by hand",
         "the loss is divided by the number of samples, the first axis; torch divides by the number "
         "of all terms",
-    ).restated(name, _divided(loss, _samples), **how)
+    ).restated(name, _divided(loss, _rows if loss in _CLASSES else _samples), **how)
 
 
 FAMILY = (

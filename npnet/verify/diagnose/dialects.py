@@ -37,17 +37,16 @@ def recognise(
     known = dialects(candidate.twin)
     if not known:
         return None
-    evidence = _Evidence(candidate, spec, precision, examples)
-    first = next(evidence.failing(), None)
+    evidence = _Evidence(candidate, spec, precision)
+    first = next(evidence.failing(examples), None)
     if first is None:
         return None
     alone = first[0].pick(first[1].set)
     left = [d for d in known if not evidence.against(d, alone)]
-    left = [d for d in left if all(evidence.agrees(d, e) for e in examples) and evidence.tells(d)]
-    if left:
-        for example in _further(candidate, spec, precision):
-            left = [d for d in left if evidence.agrees(d, example)]
-    return left[0] if left else None
+    left = [d for d in left if all(evidence.agrees(d, e) for e in examples)]
+    further = _further(candidate, spec, precision) if left else []
+    left = [d for d in left if all(evidence.agrees(d, e) for e in further)]
+    return next((d for d in left if evidence.tells(d, [*examples, *further])), None)
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,6 @@ class _Evidence:
     candidate: Candidate
     spec: Spec
     precision: Precision
-    examples: Sequence[Example]
     told: dict[int, list[Failure]] = field(default_factory=dict)  # against the twin, by identity
 
     def failures(self, example: Example) -> list[Failure]:
@@ -67,16 +65,18 @@ class _Evidence:
             self.told[id(example)] = ask(example)
         return self.told[id(example)]
 
-    def failing(self) -> Iterator[tuple[Example, Failure]]:
+    def failing(self, examples: Sequence[Example]) -> Iterator[tuple[Example, Failure]]:
         """Every divergence; where it only breaks down, that."""
-        broken = []
-        for example in self.examples:
+        broken: list[tuple[Example, Failure]] = []
+        wrong = False
+        for example in examples:
             for failure in self.failures(example):
                 if failure.verdict in BROKEN:
                     broken.append((example, failure))
                 else:
+                    wrong = True
                     yield example, failure
-        if all(f.verdict in BROKEN for e in self.examples for f in self.failures(e)):
+        if not wrong:
             yield from broken
 
     def against(self, dialect: Dialect, example: Example) -> list[Failure]:
@@ -91,12 +91,12 @@ class _Evidence:
         before = self.failures(example)
         return bool(before) and all(f.verdict in BROKEN for f in before)
 
-    def tells(self, dialect: Dialect) -> bool:
+    def tells(self, dialect: Dialect, examples: Sequence[Example]) -> bool:
         """Whether there is a divergence in which the dialect's bounds tell it from the twin.
 
         Where only the axes are in another order: whether they would show a planted mistake.
         """
-        return any(self._tells(dialect, e.pick(f.set)) for e, f in self.failing())
+        return any(self._tells(dialect, e.pick(f.set)) for e, f in self.failing(examples))
 
     def _tells(self, dialect: Dialect, alone: Example) -> bool:
         theirs = dialect.answer(alone, self.precision, single=True)
