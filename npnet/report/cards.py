@@ -108,7 +108,7 @@ def _card(cause: Cause, report: Report, n: int) -> Card:
         title=words.where(f),
         label=label,
         sentence=sentence,
-        readings=tuple(readings),
+        readings=tuple(("or" if name == "why" else name, text) for name, text in readings),
         rows=tuple((name, text) for name, text in rows if text),
         others=tuple(_line(other) for other in cause.others),
         config=words.configuration(shown) if shown else "",

@@ -31,8 +31,8 @@ _STATES = {0: OK, 1: DIVERGES, 3: BREAKS, 4: OPEN}
 
 _LEGEND = (
     "The largest |got − torch| over the error bound derived for a correct implementation. A result "
-    "passes up to 8 bounds in float64, where torch errs too, and up to 4 in the other formats; "
-    "✕ is beyond that, and leads to its finding, where 1 is what passes."
+    "passes up to 8 bounds in float64, where torch errs too, and up to 4 in the other formats. "
+    "✕ is beyond that, and leads to the finding. In findings and pictures 1 is what may pass."
 )
 
 

@@ -137,8 +137,8 @@ def heat_map(comparison: Comparison, prefix: str) -> Markup:
         cmap=colours.with_extremes(bad=_NOT_FINITE),
         norm=Normalize(_LOW, _HIGH),
         rasterized=coarse.size > _DENSE,
-        linewidth=0,
-        antialiased=False,
+        edgecolors="face",  # no seams between the cells
+        linewidth=0.4,
     )
     axes.set_xlim(0, image.shape[1])
     axes.set_ylim(image.shape[0], 0)
@@ -317,7 +317,8 @@ def _figure() -> "tuple[Figure, Axes]":
 
 def _indices(axis: Any, n: int) -> None:
     """Indices at the middle of the cells; none along an axis of one."""
-    shown = np.unique(np.linspace(0, n - 1, min(n, 6)).astype(int)) if n > 1 else np.array([])
+    steps = (k * 10**e for e in range(8) for k in (1, 2, 5))
+    shown = np.arange(0, n, next(s for s in steps if n <= 8 * s)) if n > 1 else np.array([])
     axis.set_ticks(shown + 0.5, labels=[str(int(i)) for i in shown])
 
 

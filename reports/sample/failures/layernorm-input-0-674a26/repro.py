@@ -1,0 +1,93 @@
+# DIVERGED  layernorm · gradient of input 0 · float64 · cpu  (layernorm-input-0-674a26)
+# 2 of 4 elements; worst at [1, 0]: got -0.999985, torch has -3.05162e-05, err/bound 3e13
+#
+# Exits 1 while the two disagree, 0 once they agree.
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from npnet.contract import Forward, Grads
+from npnet.verify.case import Case
+
+FILE = Path('tests/studies/sample_candidates.py')  # run this where npnet verify was run
+location = importlib.util.spec_from_file_location("candidates", FILE)
+candidates = sys.modules["candidates"] = importlib.util.module_from_spec(location)
+sys.path.insert(0, str(FILE.resolve().parent))
+location.loader.exec_module(candidates)
+candidate = getattr(candidates, 'layernorm')
+
+
+def complaint(got, want):
+    """What is wrong with the type, the shape or the dtype, or None."""
+    if not isinstance(got, (np.ndarray, np.generic)):
+        return f"got {type(got).__name__} where torch has an array of shape {want.shape}"
+    dtype = "float64" if want.dtype.kind == "f" else want.dtype.name
+    if got.shape != want.shape or got.dtype.name != dtype:
+        return f"got {got.dtype} of shape {got.shape}, torch has shape {want.shape} in {dtype}"
+    return None
+
+
+def differs(got, want, allowed):
+    """Print both sides, and say whether they are further apart than allowed."""
+    got, want = np.asarray(got, dtype=float), np.asarray(want, dtype=float)
+    with np.errstate(invalid="ignore"):
+        difference = got - want
+    print("got       ", got)
+    print("torch     ", want)
+    print("difference", difference)
+    print("allowed   ", allowed)
+    right = (abs(difference) <= allowed) | (got == want) | np.isnan(got) & np.isnan(want)
+    return not np.all(right | np.isinf(allowed))
+
+
+def forward(arrays):
+    """The candidate's forward pass."""
+    state = {'weight': arrays['state weight'], 'bias': arrays['state bias']}
+    config = {'normalized_shape': 2, 'eps': 7.62939453125e-06, 'elementwise_affine': True, 'bias': True}
+    inputs = (arrays['input 0'],)
+    case = Case(config, state, inputs, {}, None)
+    return Forward(*candidate(case))
+
+
+arrays = {
+    'input 0': np.array([[0.0, 0.0], [0.0, 1.0]]),
+    'state weight': np.array([1.0, 1.0]),
+    'state bias': np.array([0.0, 0.0]),
+    'dy': np.array([[0.0, 0.0], [0.0, 1.0]]),
+}
+# how far a right implementation may be from torch's float64
+allowed = np.array([[2.5795809703302484e-304, 2.5795809703302484e-304],
+    [3.0196887245848557e-14, 3.552587645074749e-14]])
+
+# ---- torch, in float64
+t = {
+    name: torch.tensor(a, dtype=torch.float64 if a.dtype.kind == "f" else None)
+    for name, a in arrays.items()
+}
+module = torch.nn.LayerNorm(normalized_shape=2, eps=7.62939453125e-06, elementwise_affine=True, bias=True)
+module = module.double().train(True)
+module.load_state_dict({'weight': t['state weight'], 'bias': t['state bias']})
+t['input 0'].requires_grad_()
+y = module(t['input 0'])
+if y.requires_grad:
+    y.backward(t['dy'])
+grad = t['input 0'].grad
+want = np.zeros(arrays['input 0'].shape) if grad is None else grad.numpy()
+
+# ---- the candidate
+handed = {name: a.copy() for name, a in arrays.items()}
+y, vjp, updates = forward(handed)
+grads = Grads(*vjp(handed['dy']))
+got = grads.inputs[0]
+if got is None and grad is None:
+    got = want  # no gradient on either side
+
+# ---- compared
+wrong = None if grad is None else complaint(got, want)
+print(wrong) if wrong else None
+wrong = wrong or differs(got, want, allowed)
+sys.exit(1 if wrong else 0)
