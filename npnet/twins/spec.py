@@ -133,11 +133,12 @@ def spec(
             either=either,
         )
 
-    def values(example: Example) -> Mapping[str, Array]:
-        config = told(example.config, PRECISIONS["float64"])
+    def values(example: Example, dtype: str) -> Mapping[str, Array]:
+        config = told(example.config, PRECISIONS[dtype])
         return plain_module(
             modules(config, example.arrays),
             example,
+            dtype=dtype,
             mutates=mutates(example.config),
             constants=constants,
         )

@@ -65,7 +65,7 @@ class Spec:
         element; or the shape of the mask of an input of that shape
     claims: the twin's conventions, each with a check
     families: of data, for the value sets behind the first
-    values: `(example) -> {quantity: array}`, torch's own numbers in float64 without bounds
+    values: `(example, dtype) -> {quantity: array}`, torch's own numbers without bounds
     """
 
     name: str
@@ -82,13 +82,13 @@ class Spec:
     reads_mask: ReadsMask = False
     claims: tuple[Claim, ...] = ()
     families: tuple[str, ...] = tuple(FAMILIES)
-    values: Callable[[Example], Mapping[str, Array]] | None = None
+    values: Callable[[Example, str], Mapping[str, Array]] | None = None
 
-    def plain(self, example: Example) -> Mapping[str, Array]:
-        """torch's numbers in float64, all value sets stacked, whatever the bounds are."""
+    def plain(self, example: Example, dtype: str = "float64") -> Mapping[str, Array]:
+        """torch's own numbers, all value sets stacked, whatever the bounds are."""
         if self.values is not None:
-            return self.values(example)
-        answer = self.answer(example, PRECISIONS["float64"], single=True)
+            return self.values(example, dtype)
+        answer = self.answer(example, PRECISIONS[dtype], single=True)
         return {name: e.value for name, e in answer.expected.items()}
 
 

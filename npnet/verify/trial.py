@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as with_seed
 
@@ -16,6 +17,7 @@ from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example
 from npnet.verify.coverage import Coverage
 from npnet.verify.diagnose import Diagnosis, Record, related, spoken
+from npnet.verify.diagnose.place import axis_names
 from npnet.verify.draw import Pick
 from npnet.verify.examine import (
     ENOUGH,
@@ -64,6 +66,7 @@ class _Broken:
     first: int
     count: int = 0
     probe: Comparison | None = None
+    probed: Example | None = None  # the example of the probe, that value set alone
 
 
 class Trial:
@@ -201,7 +204,8 @@ class Trial:
             if quantity != failure.quantity:
                 continue
             known.count += 1
-            known.probe = _fuller(known.probe, failure.comparison)
+            if _is_fuller(failure.comparison, known.probe):
+                known.probe, known.probed = failure.comparison, example.pick(failure.set)
             if not (verdict is Verdict.NONFINITE and failure.verdict is Verdict.WRONG):
                 return
             del self.broken[quantity, verdict]  # a wrong number says more than a nan
@@ -215,7 +219,8 @@ class Trial:
         self.hopeless = confirmed.verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY)
         key = (confirmed.quantity, confirmed.verdict)
         alone = example.pick(failure.set) if confirmed.verdict not in UNSHRINKABLE else example
-        self.broken[key] = _Broken(confirmed, alone, self.asked, 1, failure.comparison)
+        probed = example.pick(failure.set)
+        self.broken[key] = _Broken(confirmed, alone, self.asked, 1, failure.comparison, probed)
 
     def _confirmed(self, example: Example, failure: Failure) -> Failure | None:
         """The failure, settled; None where an intermediate overflows, so that nothing is judged."""
@@ -267,7 +272,7 @@ class Trial:
             protocol=failure.protocol,
             case=example or (known.example if known else None),
             smallest=failure.comparison,
-            probe=known.probe if known else None,
+            probe=self._pictured(known, failure.quantity) if known else None,
             worst=failure.worst,
             wrong=failure.wrong,
             size=failure.size,
@@ -279,6 +284,19 @@ class Trial:
             traceback=failure.traceback,
             target=c.target,
         )
+
+    def _pictured(self, known: _Broken, quantity: str) -> Comparison | None:
+        """The probe with the names of its axes, and with what torch itself has in the dtype."""
+        probe, example = known.probe, known.probed
+        if probe is None or example is None:
+            return probe
+        own: Array | None = None
+        with contextlib.suppress(Exception):  # torch has no kernel for every format
+            own = np.asarray(self.spec.plain(example, self.dtype)[quantity][0, ...])
+        if own is not None and own.shape != np.shape(probe.want):
+            own = None
+        axes = axis_names(example.config, quantity, np.ndim(probe.want))
+        return replace(probe, axes=axes, twin=own)
 
     def _insufficient(self, findings: Sequence[Finding]) -> list[Finding]:
         """Quantities of which too little was seen: never a PASS."""
@@ -380,11 +398,9 @@ class _Smallest:
         return None
 
 
-def _fuller(a: Comparison | None, b: Comparison | None) -> Comparison | None:
-    """The comparison with more elements, up to a size that can be drawn."""
-    if a is None or b is None:
-        return a or b
-    return b if a.want.size < b.want.size <= 50_000 else a
+def _is_fuller(a: Comparison | None, b: Comparison | None) -> bool:
+    """Whether a has more elements than b, up to a number that can be drawn."""
+    return a is not None and (b is None or b.want.size < a.want.size <= 50_000)
 
 
 def _identity(c: Candidate, quantity: str, dtype: str, example: Example | None) -> str:

@@ -24,7 +24,7 @@ from tests.studies.mutants import all_mutants
 
 Job = tuple[int, int, int]
 Told = tuple[int, str, tuple[Explanation, ...], float]
-"""index of the mutant, quantity of the leading finding, its explanations, seconds"""
+"""index of the mutant, quantity of the leading finding, its explanations, seconds per finding"""
 
 
 def diagnosed(job: Job) -> Told | None:
@@ -44,7 +44,8 @@ def diagnosed(job: Job) -> Told | None:
         if findings:
             started = time.perf_counter()
             told = trial.explained(findings)[0]
-            return index, told.quantity, told.explanations, time.perf_counter() - started
+            spent = (time.perf_counter() - started) / len(findings)
+            return index, told.quantity, told.explanations, spent
     return None
 
 

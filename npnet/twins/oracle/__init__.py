@@ -81,15 +81,16 @@ class Decomposed(TorchFunctionMode):
 
 @dataclass(frozen=True)
 class Way:
-    """How a module's tensors are made from arrays: as plain float64 tensors, or as bounded ones."""
+    """How a module's tensors are made from arrays: as plain tensors, or as bounded ones."""
 
     bounded: bool
+    dtype: torch.dtype = torch.float64
 
     def tensor(self, array: Array) -> Tensor:
         """A fresh tensor: what the twin writes into must not be the example's own array."""
         if array.dtype.kind != "f":
             return torch.tensor(array)
-        plain = torch.tensor(array, dtype=torch.float64)
+        plain = torch.tensor(array, dtype=self.dtype)
         return Bounded(plain) if self.bounded else plain
 
 
@@ -156,16 +157,22 @@ def plain_module(
     module: nn.Module,
     example: Example,
     *,
+    dtype: str,
     mutates: Sequence[str],
     constants: Sequence[str] = (),
 ) -> dict[str, Array]:
-    """torch's own numbers in float64, without bounds."""
-    double, way = PRECISIONS["float64"], Way(bounded=False)
+    """torch's own numbers in this format, without bounds."""
+    precision, way = PRECISIONS[dtype], plainly(dtype)
     with warnings.catch_warnings(), _in_parts(module):
         warnings.simplefilter("ignore")
         sets = range(example.sets)
-        parts = [_pass(module, example, way, mutates, constants, double, s) for s in sets]
-    return {name: e.value for name, e in _expected(_stack(parts), example, double)}
+        parts = [_pass(module, example, way, mutates, constants, precision, s) for s in sets]
+    return {name: e.value for name, e in _expected(_stack(parts), example, precision)}
+
+
+def plainly(dtype: str) -> Way:
+    """torch as it is, in this format."""
+    return Way(bounded=False, dtype=getattr(torch, dtype))
 
 
 def _in_parts(module: nn.Module) -> AbstractContextManager[None]:
@@ -394,4 +401,4 @@ def compare(
     return None
 
 
-__all__ = ["PRECISIONS", "ask_module", "plain_module"]
+__all__ = ["PRECISIONS", "ask_module", "plain_module", "plainly"]

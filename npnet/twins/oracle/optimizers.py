@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from npnet.contract import Array, SparseGrad
-from npnet.twins.oracle import Pair, Way, compare, pair
+from npnet.twins.oracle import Pair, Way, compare, pair, plainly
 from npnet.twins.oracle.bounded import Setting, Undecided, using
 from npnet.verify.case import Config, Example, gradient
 from npnet.verify.objective import objective
@@ -65,15 +65,15 @@ class OptimizerTwin:
         largest = ours.largest if single else None
         return Answer(expected, largest, disagreement, frozenset(ours.fallbacks))
 
-    def values(self, example: Example) -> dict[str, Array]:
-        """torch's own numbers in float64, without bounds."""
-        double = PRECISIONS["float64"]
-        config, groups = self._as_told(example, double)
+    def values(self, example: Example, dtype: str) -> dict[str, Array]:
+        """torch's own numbers in this format, without bounds."""
+        precision = PRECISIONS[dtype]
+        config, groups = self._as_told(example, precision)
         parts = [
-            dict(_steps(self.build, example, config, groups, Way(False), s))
+            dict(_steps(self.build, example, config, groups, plainly(dtype), s))
             for s in range(example.sets)
         ]
-        return {n: e.value for n, e in _expected(parts, example, double, False).items()}
+        return {n: e.value for n, e in _expected(parts, example, precision, False).items()}
 
     def _as_told(self, example: Example, precision: Precision) -> tuple[Config, Sequence[Config]]:
         """The configuration and the groups as the twin gets them."""

@@ -80,12 +80,15 @@ class Record:
     ) -> None:
         """One example: what was chosen, and (quantity, value set) of everything that is off."""
         failing: dict[str, tuple[str, ...]] = {}
+        alone: dict[int, Example] = {}  # one for all quantities, so that torch is asked once
         for quantity, s in failures:
             key = "params" if optimizer else quantity
             failing[key] = (*failing.get(key, ()), example.themes[s])
             kept = self.failing.setdefault(key, [])
             if len(kept) < _KEPT:
-                kept.append((example.pick(s), quantity))
+                if s not in alone:
+                    alone[s] = example.pick(s).astype("float64")
+                kept.append((alone[s], quantity))
         for name, value in example.config.items():
             known = self.values.setdefault(name, [])
             if len(known) < _VALUES and not any(_is(value, k) for k in known):
@@ -94,17 +97,16 @@ class Record:
         if failing or not empty:  # where there is nothing, nothing can be off
             self.seen.append(Seen(dict(choices), example.themes, failing))
         if not empty and len(self.agreeing) < _KEPT:
-            self.agreeing.append((example.pick(0), frozenset(failing)))
+            self.agreeing.append((example.pick(0).astype("float64"), frozenset(failing)))
 
     def others(self, quantity: str) -> list[Example]:
         """Examples where it agrees, in float64."""
         key = _key(quantity)
-        return [e.astype("float64") for e, off in self.agreeing if key not in off]
+        return [e for e, off in self.agreeing if key not in off]
 
     def examples(self, quantity: str) -> list[tuple[Example, str]]:
         """Failing examples in float64, with the quantity that is off."""
-        key = _key(quantity)
-        return [(e.astype("float64"), q) for e, q in self.failing.get(key, ())]
+        return self.failing.get(_key(quantity), [])
 
 
 class Diagnosis:

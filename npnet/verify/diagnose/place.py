@@ -1,7 +1,8 @@
 """Where an answer is off: the elements, by their place or by what is given there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def places(v: View) -> Iterator[Place]:
         if n < 2:
             continue
         index = np.arange(n).reshape([n if i == axis else 1 for i in range(len(shape))])
-        name = v_axis(v, axis)
+        name = _axis(v, axis)
         for text, which in (
             (f"in the first entry along {name}", index == 0),
             (f"in the last entry along {name}", index == n - 1),
@@ -124,28 +125,24 @@ def _padded(v: View) -> Iterator[Place]:
     yield Place("outside of the padding", own, 0.1)
 
 
-def v_axis(v: View, axis: int) -> str:
-    """What an axis is called."""
-    return f"axis {axis} ({axes_of(v)[axis]})" if axes_of(v) else f"axis {axis}"
+def _axis(v: View, axis: int) -> str:
+    """What an axis is called in a sentence."""
+    names = axis_names(v.probe.config, v.quantity, v.want.ndim)
+    return f"axis {axis} ({names[axis]})" if names else f"axis {axis}"
 
 
-def axes_of(v: View) -> tuple[str, ...]:
-    """The names of the axes of an input, an output or its gradient, as far as they are known."""
-    config, n = v.probe.config, v.want.ndim
-    is_data = v.quantity in ("y", "gradient of input 0")
+def axis_names(config: Mapping[str, Any], quantity: str, n: int) -> tuple[str, ...]:
+    """The names of the axes of an input, an output or a gradient, as far as they are known."""
+    is_data = quantity in ("y", "gradient of input 0")
     channels = any(k in config for k in ("in_channels", "num_features", "num_channels"))
-    pixels = (
-        ("height", "width") if n == 4 else ("length",) if n == 3 else ("depth", "height", "width")
-    )
-    if is_data and n >= 3 and (channels or "kernel_size" in config):
-        return ("batch", "channel", *pixels[-(n - 2) :])
-    if v.quantity.endswith("weight") and "kernel_size" in config and n >= 3:
-        return ("out channel", "in channel", *pixels[-(n - 2) :])
-    if v.quantity.endswith("weight") and "in_features" in config and n == 2:
+    pixels = {3: ("length",), 4: ("height", "width"), 5: ("depth", "height", "width")}.get(n, ())
+    if is_data and 3 <= n <= 5 and (channels or "kernel_size" in config):
+        return ("batch", "channel", *pixels)
+    if quantity.endswith("weight") and "kernel_size" in config and 3 <= n <= 5:
+        return ("out channel", "in channel", *pixels)
+    if quantity.endswith("weight") and "in_features" in config and n == 2:
         return ("out", "in")
-    if is_data and n == 2:
-        return ("batch", "feature")
-    return ()
+    return ("batch", "feature") if is_data and n == 2 else ()
 
 
 def _of_values(v: View) -> Iterator[Place]:
