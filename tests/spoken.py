@@ -524,8 +524,10 @@ def scaled(
 
 def samples(case: Case, mean: bool) -> float:
     x, t = case.inputs[:2]
-    if case.config.keys() & {"ignore_index"}:
+    if "ignore_index" in case.config:
         n = len(x) if x.ndim > 1 else 1
+    elif "log_target" in case.config:
+        n = len(x) if x.ndim else 1
     else:
         n = (*np.broadcast_shapes(x.shape, t.shape), 1)[0]
     return float(np.divide(1.0, n)) if mean else 1.0

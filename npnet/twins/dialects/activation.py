@@ -46,6 +46,20 @@ def _axis(which: Callable[[int], int]) -> Callable[[Config, Example], Config]:
     return change
 
 
+def _unsaid(quantity: str, config: Config) -> bool:
+    """With dim=None, whose axis is torch's own invention."""
+    return config["dim"] is None
+
+
+def _over(name: str, origin: str, axis: str) -> Naming:
+    return Naming(name, origin, f"it is over the {axis}, whatever dim says; torch's dim says which")
+
+
+_AXES: tuple[tuple[Naming, Callable[[int], int]], ...] = (
+    (_over("last-axis", "TensorFlow, Keras, JAX", "last axis"), lambda axes: -1),
+    (_over("axis-1", "code for rows of logits", "axis 1"), lambda axes: min(1, axes - 1)),
+    (_over("axis-0", "code for columns, Ng's courses", "axis 0"), lambda axes: 0),
+)
 _GELU = "; torch has the exact x Φ(x) unless told otherwise"
 _OTHERS = (
     Naming("tanh", "BERT, GPT-2, JAX", f"the approximation with tanh{_GELU}").configured(
@@ -65,15 +79,9 @@ _OTHERS = (
         "x (0.2 x + 0.5), from -2.5 to 2.5; torch has x (x/6 + 0.5), from -3 to 3",
     ).restated("Hardswish", _module(nn.Hardswish, _keras_hard_swish)),
     *(
-        Naming(
-            name, origin, f"it is over the {axis}, whatever is asked; torch's dim says which"
-        ).configured(twin, _axis(which))
+        naming.without(naming.configured(twin, _axis(which)), _unsaid)
         for twin in ("Softmax", "LogSoftmax", "Softmin")
-        for name, origin, axis, which in (
-            ("last-axis", "TensorFlow, Keras, JAX", "last axis", lambda axes: -1),
-            ("axis-1", "code for rows of logits", "axis 1", lambda axes: min(1, axes - 1)),
-            ("axis-0", "code for columns, Ng's courses", "axis 0", lambda axes: 0),
-        )
+        for naming, which in _AXES
     ),
 )
 
