@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from npnet.contract import ConfigError
-from npnet.report import cards, files, html, jsonl, overview, picture, repro, text, words
+from npnet.report import cards, files, html, jsonl, picture, repro, text, words
 from npnet.verify import store
 from npnet.verify.case import Example, LayerConfig, Slot
 from npnet.verify.finding import (

@@ -50,7 +50,7 @@ def pictures(comparison: Comparison, prefix: str) -> Iterator[tuple[str, Markup]
         (
             (_map_caption(comparison), heat_map),
             ("How many elements are how far off; 1 is the most that passes.", histogram),
-            ("Every element: what the candidate has, over what torch has.", scatter),
+            ("Every finite element: what the candidate has, over what torch has.", scatter),
             ("Errors of both sides against the exact answer.", errors),
         )
     ):
@@ -257,7 +257,7 @@ def errors(comparison: Comparison, prefix: str) -> Markup:
         return Markup()
     bottom, top = np.floor(positive.min()), np.ceil(positive.max())
     top = max(top, bottom + 1)
-    zero = bottom - 0.08 * (top - bottom + 1) - 0.5
+    zero = bottom - 0.14 * (top - bottom) - 0.3
     figure, axes = _figure()
     with np.errstate(divide="ignore"):
         x, y = (np.maximum(np.log10(a), zero) for a in (theirs, own))
