@@ -92,7 +92,7 @@ _OTHERS = (
 def _kink(
     base: type[nn.Module], name: str, text: str, function: Callable[..., Tensor], **how: Any
 ) -> Dialect:
-    naming = Naming(name, "one of the subgradients", text)
+    naming = Naming(name, "another choice of subgradient", text)
     return naming.restated(base.__name__, _module(base, function), **how)
 
 

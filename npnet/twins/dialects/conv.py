@@ -74,7 +74,7 @@ FAMILY = tuple(
         ),
         (
             "flipped",
-            "convolution as mathematics defines it, scipy.signal.convolve",
+            "mathematics, scipy.signal.convolve",
             "the kernel is flipped; torch's is not: it is a correlation",
             _flipped(base, axes),
         ),

@@ -42,7 +42,7 @@ FAMILY = tuple(
         ).restated(base.__name__, _unscaled(base, keeps=False), **_HOW),
         Naming(
             "unscaled",
-            "code written by hand",
+            "hand-written code",
             "what is dropped is never made up for; torch does it in training, by 1 / (1 - p)",
         ).restated(base.__name__, _unscaled(base, keeps=True), **_HOW),
     )

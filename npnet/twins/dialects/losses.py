@@ -129,12 +129,12 @@ def _reductions(loss: type[nn.Module], how: dict[str, Any]) -> Iterator[Dialect]
         ).restated(name, _divided(loss, _labels), **how)
     yield Naming(
         "sum",
-        "formulas as books have them",
+        "textbooks",
         "the loss is summed and not divided; torch divides it by the number of terms",
     ).configured(name, _instead_of_mean("sum"))
     yield Naming(
         "batch-mean",
-        "common in code written by hand",
+        "hand-written code",
         "the loss is divided by the number of samples, the first axis; torch divides by the number "
         "of all terms",
     ).restated(name, _divided(loss, _rows if loss in _CLASSES else _samples), **how)
@@ -144,19 +144,19 @@ FAMILY = (
     *(dialect for loss, how in _LOSSES.items() for dialect in _reductions(loss, how)),
     Naming(
         "batch-mean",
-        "torch's own batchmean, which is the divergence itself",
+        "torch's own batchmean",
         "the loss is divided by the number of samples, the first axis; torch's mean divides by the "
         "number of elements",
     ).configured("KLDivLoss", _instead_of_mean("batchmean")),
     Naming(
         "sum",
-        "formulas as books have them",
+        "textbooks",
         "the loss is summed and not divided; torch divides it by the number of elements",
     ).configured("KLDivLoss", _instead_of_mean("sum")),
     *(
-        Naming(
-            name, "formulas as books have them", f"{text}; torch has the mean of (x - t)²"
-        ).restated("MSELoss", module)
+        Naming(name, "textbooks", f"{text}; torch has the mean of (x - t)²").restated(
+            "MSELoss", module
+        )
         for name, text, module in (
             ("half", "the square is halved, (x - t)²/2", _Half),
             ("half-sum", "the squares are halved and summed, Σ (x - t)²/2", _HalfSum),

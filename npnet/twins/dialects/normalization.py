@@ -54,7 +54,7 @@ _KEPT = Naming(
 )
 _BIASED = Naming(
     "biased-variance",
-    "NumPy's var, Flax",
+    "Flax, NumPy's var",
     "the running variance is of biased ones (÷ n); torch's is of unbiased ones (÷ (n - 1))",
 )
 _KERAS = Naming("keras", "Keras 3", f"{_KEPT.text}; {_BIASED.text}")

@@ -178,12 +178,12 @@ _KERAS_INSIDE = Naming(
 )
 _INSIDE = Naming(
     "eps-inside",
-    "common in code written by hand",
+    "hand-written code",
     "eps inside the square root; torch adds eps outside",
 )
 _FOLDED = Naming(
     "tensorflow",
-    "TensorFlow, Keras and the end of section 2 of the paper",
+    "TensorFlow, Keras, the end of section 2 of the paper",
     "the correction of the bias folded into the rate, so that eps is added to √v as it is; torch "
     "adds eps to √v̂, after the correction",
 )
@@ -208,7 +208,7 @@ FAMILY = (
     ),
     Naming(
         "damped",
-        "Ng's courses, where the momentum is a moving average",
+        "Ng's courses",
         "the gradient enters the momentum times 1 - momentum, from the first step on; torch takes "
         "it whole, or times 1 - dampening from the second step on",
     ).stepped("SGD", _DampedSGD),
@@ -237,7 +237,7 @@ FAMILY = (
     _DECOUPLED.configured("optim.Adam", setting(decoupled_weight_decay=True)),
     Naming(
         "l2",
-        "Adam with L2, as before AdamW",
+        "Adam with L2",
         "weight_decay · θ is added to the gradient; torch shrinks the parameters by "
         "1 - lr · weight_decay instead",
     ).configured("optim.AdamW", setting(decoupled_weight_decay=False), of="optim.Adam"),

@@ -101,7 +101,7 @@ FAMILY = (
             (
                 "ties-to-all",
                 "all",
-                "x == max(x) as a mask: CS231n, Ng's courses",
+                "CS231n, Ng's courses (x == max(x) as a mask)",
                 f"each of equal maxima gets the whole gradient; {_FIRST}",
             ),
             (

@@ -127,8 +127,8 @@ _LSTM_ORDERS = {
     "i g f o": "TensorFlow 1 (i, j, f, o)",
     "i o f g": "ONNX (i, o, f, c)",
     "g i f o": "Chainer, Greff et al. (2015), arXiv:1503.04069",
-    "f i g o": "Olah's and Ng's order of the formulas",
-    "f i o g": "Wikipedia's order of the formulas",
+    "f i g o": "Olah, Ng",
+    "f i o g": "Wikipedia",
 }
 _HOW: dict[str, Any] = {"batched": _batched}
 _SILENT = {"bias_ih": "bias_hh", "bias_hh": "bias_ih"}
@@ -161,7 +161,7 @@ def _gru(base: type[nn.Module], before: type[nn.Module]) -> Iterator[Dialect]:
         ),
         (
             "inverted-update",
-            "Chung et al. (2014), arXiv:1412.3555, and many books",
+            "Chung et al. (2014), arXiv:1412.3555",
             _INVERTED,
             _turned(base, inverted),
         ),
@@ -178,7 +178,7 @@ def _gru(base: type[nn.Module], before: type[nn.Module]) -> Iterator[Dialect]:
 def _one_bias(base: type[nn.Module], bias: str) -> Dialect:
     naming = Naming(
         f"only-{bias}",
-        "Keras and most textbooks have one bias",
+        "Keras, most textbooks",
         f"there is one bias, {bias}; torch adds {_SILENT[bias]} to it",
     )
     found = naming.restated(base.__name__, _turned(base, _only(bias)), **_HOW)
