@@ -8,7 +8,7 @@ EXAMPLES ?= 100
 
 JOBS ?= 2
 
-.PHONY: verify test lint types mutants soak bench speed clean
+.PHONY: verify test lint types mutants diagnoses soak bench speed sample clean
 
 verify: $(READY)  ## hold all of npnet's own layers against torch
 	$(ONE) $(BIN)/npnet verify --examples $(EXAMPLES) -j $(JOBS)
@@ -25,6 +25,12 @@ types: $(READY)
 
 mutants: $(READY)  ## planted mistakes: how soon each is found, and what is blamed
 	$(ONE) $(BIN)/python -m tests.studies.mutants
+
+diagnoses: $(READY)  ## planted mistakes: how often the first explanation is the true cause
+	$(ONE) $(BIN)/python -m tests.studies.diagnoses --show
+
+sample: $(READY)  ## the published run in reports/sample/
+	$(ONE) $(BIN)/python -m tests.studies.sample
 
 soak: $(READY)  ## correct implementations only: no false alarm in N examples
 	$(ONE) $(BIN)/python -m tests.studies.soak --examples $(N)

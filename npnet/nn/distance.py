@@ -120,6 +120,8 @@ def _slope_of_norm(d: Array, y: Array, p: float) -> Array:
         even: Array = np.sign(d) * top / top.sum(-1, keepdims=True)
         return even
     inside = (size > 0) & (y > 0)
-    ratio = np.where(inside, size, 1) / np.where(inside, y, 1)
-    slope: Array = np.sign(d) * inside * ratio ** (p - 1)
+    size, length = np.where(inside, size, 1), np.where(inside, y, 1)
+    # below 1, a quotient that is nearly 0 would be raised to a negative power
+    power = (size / length) ** (p - 1) if p >= 1 else size ** (p - 1) * length ** (1 - p)
+    slope: Array = np.sign(d) * inside * power
     return slope

@@ -50,7 +50,7 @@ _COSINE = [
 _D = "d = np.atleast_1d(x1 - x2 + self.eps)"
 _NORM = "y = np.linalg.norm(d, self.p, axis=-1, keepdims=True)"
 _INSIDE = "inside = (size > 0) & (y > 0)"
-_SLOPE = "slope: Array = np.sign(d) * inside * ratio ** (p - 1)"
+_SLOPE = "slope: Array = np.sign(d) * inside * power"
 
 _PAIRWISE = [
     ("forgets eps", {_D: "d = np.atleast_1d(x1 - x2)"}, "y"),
@@ -71,10 +71,10 @@ _PAIRWISE = [
     ),
     (
         "has the slope for p=2 whatever p is",
-        {_SLOPE: "slope: Array = np.sign(d) * inside * ratio"},
+        {_SLOPE: "slope: Array = np.sign(d) * inside * size / length"},
         DX,
     ),
-    ("forgets the sign", {_SLOPE: "slope: Array = inside * ratio ** (p - 1)"}, DX),
+    ("forgets the sign", {_SLOPE: "slope: Array = inside * power"}, DX),
     ("has nan at 0", {_INSIDE: "inside = (size >= 0) & (y >= 0)"}, DX),
     ("forgets the sign for p=inf", {"np.sign(d) * top": "top"}, DX),
     (

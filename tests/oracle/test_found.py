@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from npnet import nn
 from npnet.twins import SPECS
-from npnet.twins.oracle.bounded import Bounded, Setting, using
+from npnet.twins.oracle.bounded import Bounded, Setting, using, value_of
 from npnet.verify import Verdict, run
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.settings import Settings
@@ -122,3 +123,21 @@ def test_the_slope_of_a_power_may_underflow_where_the_power_does_not():
         power = torch.pow(bounded(1e117, error=1e104), -2.0)
 
     assert float(power.error) >= 2e-247
+
+
+def test_a_number_is_denied_where_it_is_0():
+    """TransformerEncoder takes logical_not of a padding mask of numbers."""
+    with using(Setting(F64)):
+        denied = torch.logical_not(bounded(0.0, -np.inf, 2.0))
+
+    assert value_of(denied).tolist() == [True, False, False]
+
+
+def test_a_tiny_difference_keeps_its_digits_under_a_root():
+    """|d|^(p-1) with d = 2^-20, in float16: the quotient d / norm is denormal."""
+    d = np.array([[0.0, 1.0, 3.0]], np.float16)
+    layer = nn.PairwiseDistance(p=0.5, eps=2.0**-20)
+    dx = layer({}, d, 0 * d).vjp(np.ones(1, np.float16)).inputs[0]
+    exact = layer({}, d.astype(float), 0 * d.astype(float)).vjp(np.ones(1)).inputs[0]
+
+    assert abs(dx - exact).max() < 2.0**-7 * abs(exact).max()

@@ -72,8 +72,10 @@ def _doubts(x: Any) -> Tensor | None:
 
 
 @rule("logical_not", "bitwise_not")
-def logical_not(a: Bounded) -> Bounded:
-    """As doubtful as what it denies."""
+def logical_not(a: Bounded) -> Any:
+    """As doubtful as what it denies; of numbers, whether they are 0."""
+    if a.value.dtype is not torch.bool:
+        return comparison(torch.eq)(a, 0.0)
     doubt = a.error
     return Bounded(~a.value, None if doubt is None else doubt.clone())
 
