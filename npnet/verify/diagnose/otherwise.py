@@ -187,6 +187,9 @@ def _given(example: Example) -> Iterator[Question]:
             changed = replace(example, arrays={**example.arrays, name: value})
             return Question((kind, text), kind, text, changed, cost)
 
+        if first:
+            for where, without in _without_ends(a):
+                yield ask(f"{told} is left out at {where}", without, "where", 2.1)
         if not first:
             text = f"{told} is ignored: it answers as if that were 0"
             yield ask(text, np.zeros_like(a), "ignored", 1.3)
@@ -221,6 +224,22 @@ def _given(example: Example) -> Iterator[Question]:
             question = ask(f"{told} is transposed", np.swapaxes(a, 1, 2), "order", 1.7)
             yield replace(question, moved=moved)
     yield from _exchanged(example)
+
+
+def _without_ends(a: Array) -> Iterator[tuple[str, Array]]:
+    """The array (value sets first) with zeros in its first or last entries along an axis."""
+    for axis in range(1, a.ndim):
+        n = a.shape[axis]
+        for which, at in (("last", (n - 1,)), ("first", (0,)), ("first and last", (0, n - 1))):
+            if n > len(at):
+                without = a.copy()
+                np.moveaxis(without, axis, 0)[list(at)] = 0
+                yield f"the {which} entries along {_counted_back(axis - a.ndim)}", without
+
+
+def _counted_back(axis: int) -> str:
+    """Axes by their distance from the last: with and without a batch the same."""
+    return {-1: "the last axis", -2: "the last axis but one"}.get(axis, f"axis {axis}")
 
 
 def _exchanged(example: Example) -> Iterator[Question]:
@@ -299,6 +318,10 @@ def _upstream(example: Example) -> Iterator[Question]:
                     text = f"only the {which} {what} counts"
                     changed = replace(example, arrays={**example.arrays, name: alone})
                     yield Question(("counts", text), "reduction", text, changed, 1.8)
+        for where, without in _without_ends(a):
+            text = f"{told} is left out at {where}"
+            changed = replace(example, arrays={**example.arrays, name: without})
+            yield Question(("upstream", text), "where", text, changed, 1.9)
         if a.ndim > 1 and a[0].size > 1:
             mean = np.broadcast_to(a.mean(tuple(range(1, a.ndim)), keepdims=True), a.shape)
             yield ask(f"{told} is averaged first", mean.copy(), 2.0)

@@ -22,6 +22,9 @@ class Reading:
     cost: float
 
 
+_WELL = 3  # probes of different kinds that are explained: no accident
+
+
 @dataclass
 class Support:
     """A suspicion and how well it did on each probe that it explains."""
@@ -35,8 +38,8 @@ class Support:
 
     @property
     def stands(self) -> bool:
-        """Whether it is not contradicted by most of what the candidate gets right."""
-        return 2 * self.contradicted <= self.tried
+        """Whether it is not contradicted by what the candidate gets right, or well supported."""
+        return len(self.residuals) >= _WELL or 2 * self.contradicted <= self.tried
 
 
 class Readings:
@@ -86,10 +89,14 @@ class Readings:
 
     def __iter__(self) -> Iterator[Explanation]:
         kept = sorted((s for s in self._enough() if s.stands), key=lambda s: (s.cost, len(s.text)))
+        told: set[str] = set()  # of a kind the best is enough: the others come to the same numbers
         for s in kept:
+            if s.kind in told:
+                continue
+            told.add(s.kind)
             n = len(s.residuals)
             some = f" (in {n} of {self.probes} cases looked at)" if n < self.probes else ""
-            certain = n == self.probes or n >= 3
+            certain = n == self.probes or n >= _WELL
             yield Explanation(s.kind, s.text + some, max(s.residuals), certain)
 
 

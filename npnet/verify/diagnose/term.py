@@ -396,6 +396,8 @@ def steps(v: View) -> Iterator[Reading]:
     k, name = at[1], at[2]
     eps = _eps(v)
     g = v.array(f"grad {k} {name}")
+    if g is not None and g.shape != v.want.shape:  # of a sparse one these are the values
+        g = None
     kept = {
         key.split(" ")[1]: a
         for key, a in v.probe.want.items()
