@@ -94,6 +94,7 @@ def _card(cause: Cause, report: Report, n: int) -> Card:
         ("how much", words.how_much(f, words.power)),
         ("message", message if f.worst is None else None),
         ("how often", words.how_often(f)),
+        ("only when", words.only_when(f)),
         ("only under", words.only_under(f)),
         ("also", words.also(f, report.findings)),
     ]

@@ -77,6 +77,7 @@ def failure(finding: Finding, others: Sequence[Finding] = (), kept: Path | None 
     if f.worst is None or f.verdict is Verdict.CONTRACT:
         row("message", words.clean(f.message))
     row("how often", words.how_often(f))
+    row("only when", words.only_when(f))
     row("only under", words.only_under(f))
     row("also", words.also(f, others))
     if f.traceback:

@@ -84,7 +84,16 @@ def meaning(finding: Finding) -> str | None:
 
 def readings(finding: Finding) -> list[tuple[str, str]]:
     """What explains it, the likeliest first: "why" where that is certain, else "observed"."""
-    return [("why" if e.certain else "observed", clean(e.text)) for e in finding.explanations]
+    return [
+        ("why" if e.certain else "observed", clean(e.text))
+        for e in finding.explanations
+        if e.kind != "when"
+    ]
+
+
+def only_when(finding: Finding) -> str | None:
+    """The options, shapes or numbers that all of the failing examples have in common."""
+    return next((clean(e.text) for e in finding.explanations if e.kind == "when"), None)
 
 
 def how_much(finding: Finding, written: Callable[[float], str] | None = None) -> str | None:

@@ -157,8 +157,8 @@ class Diagnosis:
             found.insert(at, Explanation("unstable", text, 0.0, certain=False))
         if when is not None:
             text = (
-                f"it diverges only where {when.text} ({when.failing} of {when.inside} such "
-                f"examples; {when.outside} others agree)"
+                f"{when.text} ({when.failing} of {when.inside} such examples; {when.outside} "
+                "others agree)"
             )
             found.append(Explanation("when", text, 0.0, certain=False))
         return ranked(found)

@@ -77,9 +77,9 @@ def _brought(got: Array, want: Array) -> Iterator[tuple[str, str, Array]]:
     gone = got.ndim - want.ndim
     for axes in combinations(range(got.ndim), max(gone, 0)):
         if gone > 0:
-            where = f"axis {axes[0]}" if gone == 1 else f"the axes {axes}"
+            where = "the axes in front" if axes == tuple(range(gone)) else f"the axes {axes}"
             if all(got.shape[i] == 1 for i in axes):
-                yield "contract", f"{where} of length 1 is left over", got.squeeze(axes)
+                yield "contract", f"{where} are left over, with length 1", got.squeeze(axes)
             yield "reduction", f"it is not summed over {where}", got.sum(axes)
     if got.ndim == want.ndim:
         wide = tuple(i for i in range(got.ndim) if want.shape[i] == 1 < got.shape[i])

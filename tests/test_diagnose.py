@@ -1,0 +1,268 @@
+"""What is said of planted mistakes: one for every suspicion, and none where nothing is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from npnet.contract import Forward, Grads
+from npnet.verify import Verdict, candidate, run
+from npnet.verify.coverage import Coverage
+from npnet.verify.diagnose import Diagnosis, related
+from npnet.verify.diagnose.condition import Seen, only_when
+from npnet.verify.diagnose.place import axis_names
+from npnet.verify.diagnose.reading import Reading, Readings
+from npnet.verify.finding import Explanation
+from npnet.verify.settings import Settings
+from npnet.verify.targets import native, specs
+from npnet.verify.trial import Trial
+from tests.studies.mutants import all_mutants
+
+PLANTED = [
+    # relation
+    ("Linear", "forgets db", "contract", "there is no gradient"),
+    ("BatchNorm1d", "gives the bias no gradient", "zero", "it is 0 everywhere"),
+    ("GELU", "lets dy through", "passed", "passed through as it is"),
+    ("BatchNorm1d", "does not count the batch", "passed", "is left as it was"),
+    ("LayerNorm", "averages the weight's gradient", "factor", "1 / the"),
+    ("BatchNorm1d", "the weight's gradient contains the weight", "axis factor", "weight too much"),
+    ("Sigmoid", "forgets 1 - y", "axis factor", "the factor (1 - y) is missing"),
+    ("ChannelShuffle", "reverses the groups", "order", "are permuted"),
+    ("Unflatten", "fills column by column", "order", "in other places"),
+    ("Conv2d", "flips the kernel", "order", "weight is flipped in its positions"),
+    ("LSTMCell", "returns (c, h)", "swapped", "it is torch's y 1"),
+    ("Linear", "sums db over the features too", "reduction", "summed over axis 0 too"),
+    # terms
+    ("LayerNorm", "forgets that the mean depends on x", "term", "the mean of dy is not taken out"),
+    ("BatchNorm1d", "holds the batch's statistics for constants", "statistics", "for constants"),
+    (
+        "BatchNorm1d",
+        "differentiates through the running statistics in evaluation",
+        "statistics",
+        "differentiated as if they were those of the batch",
+    ),
+    ("BatchNorm1d", "adds eps outside of the root", "option", "√var + eps"),
+    ("LayerNorm", "normalises over the batch", "reduction", "not over normalized_shape"),
+    ("Softmax", "sums over everything", "reduction", "over everything"),
+    ("Identity", "drops what is negative", "term", "minus min(x, 0)"),
+    # other questions
+    ("Conv2d", "pads with zeros in every mode", "option", "padding_mode were 'zeros'"),
+    ("BatchNorm1d", "forgets eps in evaluation", "option", "eps is ignored"),
+    ("Linear", "forgets the bias", "ignored", "bias is ignored"),
+    ("Linear", "goes back through the transpose where W is square", "order", "is transposed"),
+    ("ReLU", "forgets dy", "upstream", "as if dy were 1"),
+    ("ReLU", "lets only positive dy through", "upstream", "only what is positive"),
+    ("Conv2d", "the weight's gradient comes from the first sample", "reduction", "first sample"),
+    # places
+    ("ReLU", "has slope 1/2 at 0", "dialect", "1/2"),
+    # protocol
+    ("ReLU", "writes y into x before it looks at x", "protocol", "writes into what it is given"),
+    ("LayerNorm", "eps is a float64 scalar", "contract", "precision of its inputs"),
+    # dialects
+    ("optim.RMSprop", "adds eps under the root", "dialect", "inside"),
+]
+
+
+def trial(candidate, twin, examples=40, dtype="float64"):
+    asked = Settings(examples=examples, dtypes=(dtype,), seed=1)
+    return Trial(candidate, specs()[twin], dtype, asked, lambda event: None, Coverage(), None)
+
+
+def explained(candidate, twin, **how):
+    found = []
+    for dtype in ("float64", "float32"):
+        if not found:
+            t = trial(candidate, twin, dtype=dtype, **how)
+            found = t.findings(shrunk=False)
+    return t.explained(found)
+
+
+def leading(candidate, twin, **how):
+    return explained(candidate, twin, **how)[0]
+
+
+@pytest.mark.parametrize(
+    ("layer", "mistake", "kind", "words"), PLANTED, ids=lambda x: x if isinstance(x, str) else ""
+)
+def test_a_planted_mistake_is_named(layer, mistake, kind, words):
+    mutant = next(m for m in all_mutants() if m.layer == layer and mistake in m.mistake)
+
+    first = leading(native(layer, mutant.build()), layer).explanations[0]
+
+    assert (first.kind, first.certain) == (kind, True), first
+    assert words in first.text
+
+
+def linear(wrong):
+    """A Linear whose gradients pass through `wrong`."""
+
+    @candidate("Linear")
+    def affine(case):
+        (x,), W = case.inputs, case.state["weight"]
+        lead = tuple(range(x.ndim - 1))
+
+        def vjp(dy):
+            dW = np.einsum("ri,rj->ij", dy.reshape(-1, len(W)), x.reshape(-1, W.shape[1]))
+            params = {"weight": dW} | ({"bias": dy.sum(lead)} if case.config["bias"] else {})
+            return wrong(Grads((dy @ W,), params), case, dy)
+
+        y = x @ W.T
+        return Forward(y + case.state["bias"] if case.config["bias"] else y, vjp)
+
+    return affine
+
+
+def test_what_nothing_reconstructs_is_not_explained():
+    """Factors without a name in the gradient: where, and which pass; no cause."""
+
+    def noisy(grads, case, dy):
+        (dx,) = grads.inputs
+        factors = 1 + 0.1 * np.random.default_rng(5).standard_normal(dx.shape)
+        return grads._replace(inputs=(dx * factors,))
+
+    found = leading(linear(noisy), "Linear")
+
+    assert found.explanations
+    assert not [e for e in found.explanations if e.certain], found.explanations
+    assert any(e.kind == "backward" for e in found.explanations)
+
+
+def test_a_shape_that_is_not_torchs_is_told_what_it_is():
+    def unsummed(grads, case, dy):
+        return grads._replace(
+            params=grads.params | {"bias": dy} if case.config["bias"] else grads.params
+        )
+
+    found = explained(linear(unsummed), "Linear")
+    first = next(f for f in found if f.quantity == "gradient of bias").explanations[0]
+
+    assert first.kind == "reduction"
+    assert "not summed over" in first.text
+
+
+def test_a_gradient_that_is_right_for_a_wrong_y_has_the_cause_of_y():
+    @candidate("Tanh")
+    def tanh(case):
+        (x,) = case.inputs
+        y = np.tanh(1.25 * x)
+        return Forward(y, lambda dy: Grads((1.25 * (1 - y * y) * dy,), {}))
+
+    report = run(tanh, examples=40, dtypes=("float64",))
+
+    y, dx = sorted(report.findings, key=lambda f: f.quantity, reverse=True)
+    assert (y.quantity, dx.quantity) == ("y", "gradient of input 0")
+    assert y.cause == dx.cause == y.id
+    assert any(e.kind == "forward" for e in dx.explanations)
+
+
+def test_findings_with_the_same_certain_explanation_are_one_cause():
+    report = run(linear(lambda g, case, dy: Grads((2 * g.inputs[0],), g.params)), examples=30)
+    f = report.findings[0]
+    same = (Explanation("factor", "it is 2 times torch's", 0.0),)
+
+    a, b, c = related(
+        [
+            replace(f, id="a", quantity="gradient of weight", explanations=same),
+            replace(f, id="b", quantity="gradient of bias", explanations=same),
+            replace(f, id="c", quantity="gradient of input 0", explanations=()),
+        ]
+    )
+
+    assert (a.cause, b.cause, c.cause) == ("a", "a", "c")
+
+
+def test_lower_precision_inside_is_named():
+    def single(grads, case, dy):
+        (dx,) = grads.inputs
+        return grads._replace(inputs=(dx.astype(np.float32).astype(dx.dtype),))
+
+    first = leading(linear(single), "Linear").explanations[0]
+
+    assert (first.kind, first.certain) == ("precision", True)
+    assert "float32" in first.text
+
+
+def test_an_overflow_is_said_to_be_one():
+    @candidate("Softmax", name="softmax")
+    def naive(case):
+        (x,) = case.inputs
+        dim = case.config["dim"]
+        axis = dim if dim is not None else int(x.ndim not in (0, 1, 3))
+        e = np.exp(x)
+        y = e / e.sum(axis, keepdims=True)
+        return Forward(y, lambda dy: Grads((y * (dy - (y * dy).sum(axis, keepdims=True)),), {}))
+
+    found = leading(naive, "Softmax")
+
+    assert found.explanations[0].kind == "unstable", found.explanations
+
+
+def test_a_condition_is_what_all_failing_examples_meet():
+    seen = [
+        Seen({"stride": s, "bias": b}, ("normal",), {"y": ("normal",)} if s > 1 else {})
+        for s in (1, 2, 3)
+        for b in (True, False)
+        for _ in range(4)
+    ]
+
+    found = only_when(seen, "y")
+
+    assert found is not None
+    assert found.text in ("stride is not 1", "stride >= 2")
+    assert (found.failing, found.inside, found.outside) == (16, 16, 8)
+    assert only_when([s for s in seen if s.failing], "y") is None
+
+
+def test_a_condition_may_be_about_the_numbers():
+    seen = [Seen({}, ("normal", "huge"), {"y": ("huge",)} if k % 2 else {}) for k in range(10)] + [
+        Seen({}, ("integers", "integers"), {}) for _ in range(5)
+    ]
+
+    found = only_when(seen, "y")
+
+    assert found is not None
+    assert found.text == "the data have huge numbers"
+
+
+def test_a_suspicion_must_explain_every_probe():
+    def reading(key, cost):
+        return Reading((key,), "factor", key, np.zeros(1), cost)
+
+    readings = Readings()
+    readings.add([(reading("always", 2.0), 0.1), (reading("once", 1.0), 0.1)])
+    readings.add([(reading("always", 2.0), 0.5), (reading("once", 1.0), 7.0)])
+
+    assert [e.text for e in readings] == ["always"]
+
+
+def test_a_suspicion_is_given_up_where_it_would_be_wrong_on_what_agrees():
+    readings = Readings()
+    reading = Reading(("a",), "ignored", "weight is ignored", np.zeros(1), 1.0)
+    readings.add([(reading, 0.0)])
+    readings.contradict([(reading, 1e9)])
+
+    assert not list(readings)
+
+
+def test_a_diagnosis_that_breaks_down_loses_no_finding(monkeypatch):
+    def broken(self, finding):
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(Diagnosis, "explain", broken)
+    report = run(linear(lambda g, case, dy: Grads((2 * g.inputs[0],), g.params)), examples=30)
+
+    (found, *_) = report.findings
+    assert found.verdict is Verdict.WRONG
+    assert "broke down" in found.explanations[0].text
+    assert not found.explanations[0].certain
+
+
+def test_the_probe_has_the_names_of_its_axes_and_torchs_own_answer():
+    wrong = linear(lambda g, case, dy: Grads((2 * g.inputs[0],), g.params))
+    report = run(wrong, examples=60, dtypes=("float32",))
+
+    probe = report.findings[0].probe
+    assert probe.twin is not None
+    assert probe.twin.shape == probe.want.shape
+    assert probe.twin.dtype == np.float32
+    assert axis_names({"in_channels": 2}, "y", 4) == ("batch", "channel", "height", "width")
