@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from npnet.contract import Forward, Grads
 from npnet.verify import Verdict, candidate, run
@@ -180,6 +181,31 @@ def test_lower_precision_inside_is_named():
 
     assert (first.kind, first.certain) == ("precision", True)
     assert "float32" in first.text
+
+
+def test_an_eps_of_ones_own_is_fitted():
+    @candidate("RMSNorm", only={"eps": st.just(2.0**-10)})
+    def rmsnorm(case):
+        (x,) = case.inputs
+        shape = case.config["normalized_shape"]
+        axes = tuple(range(-len(np.atleast_1d(shape)), 0))
+        rstd = 1 / np.sqrt((x * x).mean(axes, keepdims=True) + 3.7e-4)
+        weight = case.state.get("weight", x.dtype.type(1))
+        xhat = x * rstd
+
+        def vjp(dy):
+            g = dy * weight
+            dx = rstd * (g - xhat * (g * xhat).mean(axes, keepdims=True))
+            lead = tuple(range(x.ndim + min(axes)))
+            params = {"weight": (dy * xhat).sum(lead)} if "weight" in case.state else {}
+            return Grads((dx,), params)
+
+        return Forward(xhat * weight, vjp)
+
+    first = leading(rmsnorm, "RMSNorm").explanations[0]
+
+    assert (first.kind, first.certain) == ("option", True), first
+    assert "eps were 0.00037" in first.text
 
 
 def test_an_overflow_is_said_to_be_one():

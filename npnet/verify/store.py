@@ -358,7 +358,7 @@ def replay(stored: Stored, load_target: Callable[[Any], Any] | None = None) -> t
     """Ask a stored question again: FIXED, STILL DIVERGES or ERROR, and what there is to say."""
     from npnet.verify.examine import Examiner
     from npnet.verify.precision import PRECISIONS
-    from npnet.verify.targets import resolve, specs
+    from npnet.verify.targets import held, resolve, specs
 
     f = stored.finding
     if not f.target:
@@ -379,8 +379,8 @@ def replay(stored: Stored, load_target: Callable[[Any], Any] | None = None) -> t
     if f.twin not in specs() or f.dtype not in PRECISIONS:
         return ERROR, f"there is no {f.twin or 'twin'} in {f.dtype or 'no dtype'} to ask"
     protocol = f.protocol if f.protocol != "history" else "plain"
-    examiner = Examiner(chosen[0], specs()[f.twin], PRECISIONS[f.dtype])
     try:
+        examiner = Examiner(*held(chosen[0]), PRECISIONS[f.dtype])
         failures = examiner(f.case, protocols=(protocol,) * f.case.sets)
     except Exception as error:  # the stored case does not suit this version's twin
         return ERROR, f"torch could not be asked: {type(error).__name__}: {error}"

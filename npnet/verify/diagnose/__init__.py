@@ -199,7 +199,17 @@ class Diagnosis:
         for e in readings:
             vague = e.text.startswith(("it is off only", "what it is off by", "each index of"))
             found.append(replace(e, certain=e.certain and not vague))
+        if not any(e.certain for e in found):
+            found += self._of_eps(views, stop)
         return sorted(found, key=lambda e: not e.certain)
+
+    def _of_eps(self, views: Sequence[View], stop: float) -> Readings:
+        fitted = Readings()
+        for v in views:
+            with np.errstate(all="ignore"):
+                readings = otherwise.fitted_eps(v, self._asker, stop)
+                fitted.add((r, v.residual(r.explains)) for r in readings)
+        return fitted
 
     def _agreeing(self, quantity: str, stop: float) -> Iterator[Probe]:
         for example in chosen(self._record.others(quantity), _DISPROVING):

@@ -47,6 +47,36 @@ def readings(v: View, asker: Asker, known: "Answers", stop: float) -> Iterator[R
                 yield Reading(q.key, q.kind, q.text, value, q.cost)
 
 
+def fitted_eps(v: View, asker: Asker, stop: float) -> Iterator[Reading]:
+    """The eps with which torch has the candidate's answer, if there is one."""
+    eps = v.probe.config.get("eps")
+    if not isinstance(eps, float):
+        return
+
+    def off(exponent: float) -> tuple[float, Array | None]:
+        changed = replace(v.probe.example, config={**v.probe.example.config, "eps": 10.0**exponent})
+        value = (asker.twin(changed) or {}).get(v.quantity)
+        if value is None or value.shape != v.want.shape or time.monotonic() > stop:
+            return np.inf, None
+        return v.residual(value - v.base), value - v.base
+
+    grid = np.linspace(-12.0, 1.0, 27)
+    low = float(grid[np.argmin([off(x)[0] for x in grid])])
+    a, b = low - 0.5, low + 0.5
+    for _ in range(_BISECTIONS):  # golden section: the residual has one valley there
+        c, d = b - _GOLDEN * (b - a), a + _GOLDEN * (b - a)
+        a, b = (a, d) if off(c)[0] < off(d)[0] else (c, b)
+    exponent = (a + b) / 2
+    residual, value = off(exponent)
+    if value is not None and residual <= 1:
+        text = f"it answers as if eps were {10.0**exponent:.3g}"
+        yield Reading(("eps", f"{exponent:.2f}"), "option", text, value, 1.9)
+
+
+_GOLDEN = (5**0.5 - 1) / 2
+_BISECTIONS = 30
+
+
 class Answers:
     """torch's answers to the other questions about a probe, asked once for all its quantities."""
 
