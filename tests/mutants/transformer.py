@@ -164,7 +164,7 @@ _DECODERS: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
             "None)\n        "
             "options"
         },
-        "y",
+        ("y", "gradient of layers.0.multihead_attn.in_proj_weight"),
     ),
 ]
 _WHOLE: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [

@@ -140,28 +140,28 @@ class Diagnosis:
     ) -> tuple[Explanation, ...]:
         probes = self._probes(finding, stop - _SECONDS / 2)
         when = only_when(self._record.seen, _key(finding.quantity))
-        shaped = misshapen(finding, probes, self._asker, self._record.values)
-        if shaped is not None:
-            found.insert(0, shaped)
+        numbers = finding.verdict in _NUMBERS
         nonlinear = any(words in finding.message for words in ("vjp(2 dy)", "a second vjp"))
-        if finding.verdict in _NUMBERS or nonlinear:
+        shaped = misshapen(finding, probes, self._asker, self._record.values)
+        readings: list[Explanation] = []
+        if numbers or nonlinear:
             limited = when is not None and when.failing >= _ALWAYS
-            found = [*self._readings(finding, probes, stop, limited), *found]
-        if finding.verdict in _NUMBERS:
-            found += self._direction(finding, probes, stop + _SECONDS / 4)
-        if when is not None and when.numbers and finding.verdict in _NUMBERS:
+            readings = self._readings(finding, probes, stop, limited)
+        found = [*([shaped] if shaped else []), *readings, *found]
+        if when is not None and numbers and when.numbers:
             text = (
                 f"it is right for ordinary numbers, and loses digits or overflows where {when.text}"
             )
-            at = next((i for i, e in enumerate(found) if not e.certain), len(found))
-            found.insert(at, Explanation("unstable", text, 0.0, certain=False))
+            found.append(Explanation("unstable", text, 0.0, certain=False))
         if when is not None:
             text = (
                 f"{when.text} ({when.failing} of {when.inside} such examples; {when.outside} "
                 "others agree)"
             )
             found.append(Explanation("when", text, 0.0, certain=False))
-        return ranked(found)
+        if numbers:
+            found += self._direction(finding, probes, stop + _SECONDS / 4)
+        return ranked(sorted(found, key=lambda e: not e.certain))
 
     def _probes(self, finding: Finding, stop: float) -> list[tuple[Probe, str]]:
         examples = self._record.examples(finding.quantity)
