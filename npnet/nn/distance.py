@@ -43,7 +43,8 @@ class CosineSimilarity:
             )
         v1, v2 = (np.atleast_1d(np.broadcast_to(x, shape)) for x in (x1, x2))
         norm1, norm2 = (np.linalg.norm(v, axis=self.dim, keepdims=True) for v in (v1, v2))
-        n1, n2 = np.maximum(norm1, self.eps), np.maximum(norm2, self.eps)
+        least = max(self.eps, np.finfo(v1.dtype).smallest_subnormal)  # float16 has no 1e-8
+        n1, n2 = np.maximum(norm1, least), np.maximum(norm2, least)
         a, b = v1 / n1, v2 / n2
         y = (a * b).sum(self.dim, keepdims=True)
 

@@ -1,6 +1,6 @@
 from tests.mutants._losses import DT, DX, mutants
 
-_NORMS = "n1, n2 = np.maximum(norm1, self.eps), np.maximum(norm2, self.eps)"
+_NORMS = "n1, n2 = np.maximum(norm1, least), np.maximum(norm2, least)"
 _D1 = "d1 = (b - y * _unit(v1, norm1)) * (g / n1)"
 _D2 = "d2 = (a - y * _unit(v2, norm2)) * (g / n2)"
 _Y = "y = (a * b).sum(self.dim, keepdims=True)"

@@ -141,3 +141,11 @@ def test_a_tiny_difference_keeps_its_digits_under_a_root():
     exact = layer({}, d.astype(float), 0 * d.astype(float)).vjp(np.ones(1)).inputs[0]
 
     assert abs(dx - exact).max() < 2.0**-7 * abs(exact).max()
+
+
+def test_an_eps_that_float16_has_not_is_no_division_by_zero():
+    zeros = np.zeros((1, 3), np.float16)
+    forward = nn.CosineSimilarity(eps=2.0**-27)({}, zeros, zeros)
+
+    assert forward.y == 0
+    assert not forward.vjp(np.zeros(1, np.float16)).inputs[0].any()
