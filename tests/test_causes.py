@@ -78,7 +78,9 @@ def test_every_rule_is_the_first_that_applies_to_some_mistake():
     assert unused == set()
 
 
-@pytest.mark.parametrize(("layer", "mistake", "kinds"), STATED, ids=lambda x: str(x)[:50])
+@pytest.mark.parametrize(
+    ("layer", "mistake", "kinds"), STATED, ids=[f"{s[0]}-{s[1]}" for s in STATED]
+)
 def test_cause(layer, mistake, kinds):
     mutant = next(m for m in MUTANTS if (m.layer, m.mistake) == (layer, mistake))
 

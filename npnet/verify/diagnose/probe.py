@@ -119,6 +119,12 @@ class View:
         return a if a is not None and a.dtype.kind == "f" else None
 
     @property
+    def eps(self) -> float:
+        """The option of that name; 0 where there is none."""
+        eps = self.probe.config.get("eps")
+        return float(eps) if isinstance(eps, int | float) else 0.0
+
+    @property
     def x(self) -> Array | None:
         """The first input."""
         return self.array("input 0")

@@ -1,0 +1,234 @@
+"""Holds every suspicion against a candidate's answers, and ranks what explains them."""
+
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from npnet.verify.candidate import Candidate
+from npnet.verify.diagnose import (
+    normalisation,
+    numerics,
+    otherwise,
+    place,
+    reduction,
+    relation,
+    step,
+    term,
+)
+from npnet.verify.diagnose.condition import only_when
+from npnet.verify.diagnose.derivative import own
+from npnet.verify.diagnose.dialects import recognise
+from npnet.verify.diagnose.otherwise import Answers
+from npnet.verify.diagnose.probe import Asker, Probe, View, chosen
+from npnet.verify.diagnose.protocol import breach
+from npnet.verify.diagnose.reading import Reading, Readings, ranked
+from npnet.verify.diagnose.record import Record, key_of
+from npnet.verify.diagnose.shape import misshapen
+from npnet.verify.dialect import Dialect
+from npnet.verify.finding import Explanation, Finding, Verdict
+from npnet.verify.precision import PRECISIONS
+from npnet.verify.spec import Spec
+
+_SECONDS = 2.0
+_FAILING, _AGREEING = 3, 2  # examples that a dialect is tried on
+_DISPROVING = 3  # agreeing examples that a claim must not contradict
+_NUMBERS = (Verdict.WRONG, Verdict.NONFINITE)
+_ALWAYS = 3  # failing examples under a condition, from which on a claim may be limited to it
+
+Suspicion = Callable[[View], Iterator[Reading]]
+SUSPICIONS: tuple[Suspicion, ...] = (
+    relation.zero,
+    relation.passed,
+    relation.factor,
+    relation.axis_factor,
+    relation.order,
+    relation.scattered,
+    relation.swapped,
+    relation.summed,
+    normalisation.statistics,
+    normalisation.normalised,
+    reduction.reductions,
+    term.terms,
+    reduction.softmaxes,
+    step.steps,
+    numerics.precision,
+    place.inside,
+)
+
+
+class Diagnosis:
+    """Explains the findings of one candidate in one dtype."""
+
+    def __init__(self, candidate: Candidate, spec: Spec, record: Record) -> None:
+        self._candidate, self._spec = candidate, spec
+        self._asker = Asker(candidate.function, spec)
+        self._record = record
+        self._answers = Answers(record.values)
+
+    def dialect(self, findings: Sequence[Finding]) -> Dialect | None:
+        """The dialect in which the candidate is right, if it is one that is known."""
+        failing = [e for f in findings[:2] for e, _ in self._record.examples(f.quantity)]
+        agreeing = self._record.others(findings[0].quantity)
+        asked = [*chosen(failing, _FAILING), *chosen(agreeing, _AGREEING)]
+        double = PRECISIONS["float64"]
+        return recognise(self._candidate, self._spec, asked, double) if failing else None
+
+    def explain(self, finding: Finding) -> tuple[Explanation, ...]:
+        """Ranked explanations: those that reconstruct the answer, then where and when it is off."""
+        known = breach(finding) or numerics.unstable(finding)
+        found = [] if known is None else [known]
+        stop = time.monotonic() + _SECONDS
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of means of nothing
+            return self._explained(finding, found, stop)
+
+    def _explained(
+        self, finding: Finding, found: list[Explanation], stop: float
+    ) -> tuple[Explanation, ...]:
+        probes = self._probes(finding, stop - _SECONDS / 2)
+        when = only_when(self._record.seen, key_of(finding.quantity))
+        numbers = finding.verdict in _NUMBERS
+        nonlinear = any(words in finding.message for words in ("vjp(2 dy)", "a second vjp"))
+        shaped = misshapen(finding, probes, self._asker, self._record.values)
+        readings: list[Explanation] = []
+        if numbers or nonlinear:
+            limited = when is not None and when.failing >= _ALWAYS
+            readings = self._readings(finding, probes, stop, limited)
+        found = [*([shaped] if shaped else []), *readings, *found]
+        if when is not None and numbers and when.numbers:
+            text = (
+                f"it is right for ordinary numbers, and loses digits or overflows where {when.text}"
+            )
+            found.append(Explanation("unstable", text, 0.0, certain=False))
+        if when is not None:
+            text = (
+                f"{when.text} ({when.failing} of {when.inside} such examples; {when.outside} "
+                "others agree)"
+            )
+            found.append(Explanation("when", text, 0.0, certain=False))
+        if numbers:
+            found += self._direction(finding, probes, stop + _SECONDS / 4)
+        return ranked(sorted(found, key=lambda e: not e.certain))
+
+    def _probes(self, finding: Finding, stop: float) -> list[tuple[Probe, str]]:
+        examples = self._record.examples(finding.quantity)
+        quantity = {id(e): q for e, q in examples}
+        picked = chosen([e for e, _ in examples])
+        found = []
+        for example in picked:
+            probe = self._asker.probe(example)
+            if probe is not None:
+                found.append((probe, quantity[id(example)]))
+            if time.monotonic() > stop:
+                break
+        return found
+
+    def _readings(
+        self, finding: Finding, probes: Sequence[tuple[Probe, str]], stop: float, limited: bool
+    ) -> list[Explanation]:
+        readings = Readings()
+        views = [v for probe, quantity in probes if (v := probe.view(quantity)) is not None]
+        views = [v for v in views if v.clear] or [v for v in views if v.bad.any()]
+        for v in views:
+            if time.monotonic() > stop:
+                break
+            with np.errstate(all="ignore"):
+                readings.add((r, v.residual(r.explains)) for r in self._suspicions(v, stop))
+        if not limited:
+            for probe in self._agreeing(finding.quantity, stop) if readings.open else ():
+                v = probe.view(finding.quantity)
+                if v is not None and time.monotonic() < stop:
+                    with np.errstate(all="ignore"):
+                        readings.contradict(
+                            (r, v.residual(r.explains)) for r in self._suspicions(v, stop, True)
+                        )
+        found = []
+        for e in readings:
+            vague = e.text.startswith(("it is off only", "what it is off by", "each index of"))
+            found.append(replace(e, certain=e.certain and not vague))
+        if not any(e.certain for e in found):
+            found += self._of_eps(views, stop)
+        return sorted(found, key=lambda e: not e.certain)
+
+    def _of_eps(self, views: Sequence[View], stop: float) -> Readings:
+        fitted = Readings()
+        for v in views:
+            with np.errstate(all="ignore"):
+                readings = otherwise.fitted_eps(v, self._asker, stop)
+                fitted.add((r, v.residual(r.explains)) for r in readings)
+        return fitted
+
+    def _agreeing(self, quantity: str, stop: float) -> Iterator[Probe]:
+        for example in chosen(self._record.others(quantity), _DISPROVING):
+            if time.monotonic() > stop:
+                return
+            probe = self._asker.probe(example)
+            if probe is not None:
+                yield probe
+
+    def _suspicions(self, v: View, stop: float, agreeing: bool = False) -> Iterator[Reading]:
+        if v.clear or agreeing:
+            for suspicion in SUSPICIONS:
+                if time.monotonic() < stop:
+                    yield from suspicion(v)
+            yield from otherwise.readings(v, self._asker, self._answers, stop)
+        else:
+            yield from numerics.precision(v)
+            yield from place.inside(v)
+
+    def _direction(
+        self, finding: Finding, probes: Sequence[tuple[Probe, str]], stop: float
+    ) -> Iterator[Explanation]:
+        """Whether the gradient is that of the candidate's own y."""
+        if finding.quantity.split(" ")[0] == "y":
+            text = "the forward pass is what differs"
+            yield Explanation("forward", text, 0.0, certain=False)
+        step = re.search(r"after step (\d+)", finding.quantity)
+        if step is not None:
+            text = f"it is off from step {step[1]} on"
+            yield Explanation("where", text, 0.0, certain=False)
+        if not finding.quantity.startswith("gradient of "):
+            return
+        for probe, quantity in probes[:2]:
+            answer = own(probe, quantity, self._asker, stop)
+            if answer is None:
+                continue
+            is_it, kind, which = (
+                ("is", "forward", "the forward pass is what differs")
+                if answer
+                else ("is not", "backward", "the backward pass is wrong")
+            )
+            text = f"it {is_it} the derivative of the candidate's own y: {which}"
+            yield Explanation(kind, text, 0.0, certain=False)
+            return
+
+
+def spoken(finding: Finding, dialect: Dialect, cause: str) -> Finding:
+    """The finding of a candidate that is right in a dialect."""
+    text = f"this is {finding.twin.rpartition('.')[2]} as {dialect.origin} has it: {dialect.text}"
+    told = Explanation("dialect", text, 0.0)
+    return replace(finding, explanations=(told,), dialect=dialect.name, cause=cause)
+
+
+def related(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, each with the id of the one that tells its cause.
+
+    A gradient that is the derivative of a y that differs has that y's cause; findings with the same
+    explanation have one.
+    """
+    leads: dict[str, str] = {}
+    y = next((f for f in findings if f.quantity.split(" ")[0] == "y"), None)
+    found = []
+    for f in findings:
+        certain = next((e.text for e in f.explanations if e.certain), None)
+        follows = f is not y and any(e.kind == "forward" for e in f.explanations)
+        if follows and y is not None:
+            cause = y.cause or y.id
+        else:
+            cause = leads.setdefault(certain, f.id) if certain is not None else f.id
+        found.append(replace(f, cause=cause))
+    return found
