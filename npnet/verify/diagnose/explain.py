@@ -29,7 +29,7 @@ from npnet.verify.diagnose.reading import Reading, Readings, ranked
 from npnet.verify.diagnose.record import Record, key_of
 from npnet.verify.diagnose.shape import misshapen
 from npnet.verify.dialect import Dialect
-from npnet.verify.finding import Explanation, Finding, Verdict
+from npnet.verify.finding import BROKEN, Explanation, Finding, Verdict
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.spec import Spec
 
@@ -71,6 +71,8 @@ class Diagnosis:
 
     def dialect(self, findings: Sequence[Finding]) -> Dialect | None:
         """The dialect in which the candidate is right, if it is one that is known."""
+        if findings[0].verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY):
+            return None
         failing = [e for f in findings[:2] for e, _ in self._record.examples(f.quantity)]
         agreeing = self._record.others(findings[0].quantity)
         asked = [*chosen(failing, _FAILING), *chosen(agreeing, _AGREEING)]
@@ -89,7 +91,8 @@ class Diagnosis:
     def _explained(
         self, finding: Finding, found: list[Explanation], stop: float
     ) -> tuple[Explanation, ...]:
-        probes = self._probes(finding, stop - _SECONDS / 2)
+        hopeless = finding.verdict in BROKEN  # what breaks down is not asked again
+        probes = [] if hopeless else self._probes(finding, stop - _SECONDS / 2)
         when = only_when(self._record.seen, key_of(finding.quantity))
         numbers = finding.verdict in _NUMBERS
         nonlinear = any(words in finding.message for words in ("vjp(2 dy)", "a second vjp"))
