@@ -121,10 +121,11 @@ def options(example: Example, universe: Universe) -> Iterator[Question]:
             if any(_is(other, s) for s in (value, *seen)):
                 continue
             seen.append(other)
-            changed = replace(example, config={**example.config, name: other})
             if name == "lr" and "lr" in example.kwargs:
                 continue
-            yield Question(("option", name, text), _kind(name), text, changed, _cost(text))
+            changed = _with_option(example, name, other)
+            cost = 0.9 if isinstance(value, bool) else _cost(text)
+            yield Question(("option", name, text), _kind(name), text, changed, cost)
     for name, value in example.kwargs.items():
         if isinstance(value, bool):
             changed = replace(example, kwargs={**example.kwargs, name: not value})
@@ -134,6 +135,15 @@ def options(example: Example, universe: Universe) -> Iterator[Question]:
             changed = replace(example, kwargs={**example.kwargs, name: None})
             text = f"it answers as if there were no {name}"
             yield Question(("ignored", name), "ignored", text, changed, 1.2)
+
+
+def _with_option(example: Example, name: str, value: Any) -> Example:
+    """The same question with another option, in every group of parameters too."""
+    config, kwargs = {**example.config, name: value}, dict(example.kwargs)
+    if kwargs.get("groups"):
+        groups = kwargs["groups"]
+        kwargs["groups"] = tuple({**g, name: value} if name in g else g for g in groups)
+    return replace(example, config=config, kwargs=kwargs)
 
 
 def _kind(name: str) -> str:
