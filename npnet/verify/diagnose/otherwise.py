@@ -229,7 +229,7 @@ def _given(example: Example) -> Iterator[Question]:
 
         if first:
             for where, without in _without_ends(a):
-                yield ask(f"{told} is left out at {where}", without, "where", 2.1)
+                yield ask(f"it does not see {told} in {where}", without, "where", 2.1)
         if not first:
             text = f"{told} is ignored: it answers as if that were 0"
             yield ask(text, np.zeros_like(a), "ignored", 1.3)
@@ -359,7 +359,7 @@ def _upstream(example: Example) -> Iterator[Question]:
                     changed = replace(example, arrays={**example.arrays, name: alone})
                     yield Question(("counts", text), "reduction", text, changed, 1.8)
         for where, without in _without_ends(a):
-            text = f"{told} is left out at {where}"
+            text = f"{told} never arrives from {where}"
             changed = replace(example, arrays={**example.arrays, name: without})
             yield Question(("upstream", text), "where", text, changed, 1.9)
         if a.ndim > 1 and a[0].size > 1:
