@@ -17,6 +17,7 @@ from npnet.verify.finding import Explanation
 from npnet.verify.settings import Settings
 from npnet.verify.targets import native, specs
 from npnet.verify.trial import Trial
+from tests.candidates import autograd_tensor, channels_last, dense_rmsprop, layer_class
 from tests.studies.mutants import all_mutants
 
 PLANTED = [
@@ -89,6 +90,28 @@ def test_a_planted_mistake_is_named(layer, mistake, kind, words):
     mutant = next(m for m in all_mutants() if m.layer == layer and mistake in m.mistake)
 
     first = leading(native(layer, mutant.build()), layer).explanations[0]
+
+    assert (first.kind, first.certain) == (kind, True), first
+    assert words in first.text
+
+
+STRANGERS = [
+    (channels_last, "overlapping averages overwrite", "reduction", "only the last one counts"),
+    (layer_class, "not divided by the batch", "factor", "targets that are not ignored"),
+    (layer_class, "derivative of the output", "constant", "dy·σ(y)·(1 - σ(y))"),
+    (dense_rmsprop, "diagonal of the Jacobian only", "term", "diagonal"),
+    (autograd_tensor, "repeated rows lost", "reduction", "repeated indices"),
+    (autograd_tensor, "gradient left out", "upstream", "as if dy were 1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "mistake", "kind", "words"), STRANGERS, ids=[s[1] for s in STRANGERS]
+)
+def test_a_strangers_mistake_is_named(file, mistake, kind, words):
+    wrong, _ = file.WRONG[mistake]
+
+    first = leading(wrong, wrong.twin).explanations[0]
 
     assert (first.kind, first.certain) == (kind, True), first
     assert words in first.text

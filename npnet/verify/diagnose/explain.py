@@ -154,16 +154,20 @@ class Diagnosis:
             vague = e.text.startswith(("it is off only", "what it is off by", "each index of"))
             found.append(replace(e, certain=e.certain and not vague))
         if not any(e.certain for e in found):
-            found += self._of_eps(views, stop)
+            found += self._searched(views, stop)
         return sorted(found, key=lambda e: not e.certain)
 
-    def _of_eps(self, views: Sequence[View], stop: float) -> Readings:
-        fitted = Readings()
+    def _searched(self, views: Sequence[View], stop: float) -> Readings:
+        """What takes many questions each, where nothing else explains anything."""
+        searched = Readings()
         for v in views:
             with np.errstate(all="ignore"):
-                readings = otherwise.fitted_eps(v, self._asker, stop)
-                fitted.add((r, v.residual(r.explains)) for r in readings)
-        return fitted
+                readings = (
+                    *otherwise.fitted_eps(v, self._asker, stop),
+                    *otherwise.overlapping(v, self._asker, stop),
+                )
+                searched.add((r, v.residual(r.explains)) for r in readings)
+        return searched
 
     def _agreeing(self, quantity: str, stop: float) -> Iterator[Probe]:
         for example in chosen(self._record.others(quantity), _DISPROVING):

@@ -41,8 +41,22 @@ def quantities(probe: Probe) -> Iterator[tuple[str, float]]:
         if y.ndim:
             yield "the last axis of the output", y.shape[-1]
     yield from _settings(probe.config)
+    yield from _targets(probe)
     if "lr" in probe.example.kwargs:
         yield "lr", probe.example.kwargs["lr"][0]
+
+
+def _targets(probe: Probe) -> Iterator[tuple[str, float]]:
+    """What a loss over classes is divided by."""
+    target, ignored = probe.arrays.get("input 1"), probe.config.get("ignore_index")
+    if target is None or target.dtype.kind not in "iu" or not isinstance(ignored, int):
+        return
+    used = target[target != ignored]
+    yield "the number of targets", target.size
+    yield "the number of targets that are not ignored", used.size
+    weight = probe.arrays.get("weight")
+    if weight is not None and used.size and used.min() >= 0 and used.max() < weight.size:
+        yield "the sum of the targets' weights", float(weight[used].sum())
 
 
 def _settings(config: dict[str, Any]) -> Iterator[tuple[str, float]]:

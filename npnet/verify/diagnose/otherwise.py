@@ -4,6 +4,8 @@ If the candidate's answer is that one, then that is how the candidate reads the 
 is the only model of itself that is needed, so every option of every layer is covered.
 """
 
+import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -73,7 +75,32 @@ def fitted_eps(v: View, asker: Asker, stop: float) -> Iterator[Reading]:
         yield Reading(("eps", f"{exponent:.2f}"), "option", text, value, 1.9)
 
 
+def overlapping(v: View, asker: Asker, stop: float) -> Iterator[Reading]:
+    """Windows that overwrite each other where they overlap, in place of adding their gradients."""
+    dims = re.search(r"(\d)d$", v.probe.example.spec)
+    dy = v.probe.example.arrays.get("dy")
+    if dims is None or "kernel_size" not in v.probe.config or dy is None:
+        return
+    n = int(dims[1])
+    if v.quantity != "gradient of input 0" or not 1 < math.prod(dy.shape[-n:]) <= _WINDOWS:
+        return
+    last, first = np.zeros(v.want.shape), np.zeros(v.want.shape)
+    for at in np.ndindex(dy.shape[-n:]):
+        alone = np.zeros_like(dy)
+        alone[..., *at] = dy[..., *at]
+        arrays = {**v.probe.example.arrays, "dy": alone}
+        share = (asker.twin(replace(v.probe.example, arrays=arrays)) or {}).get(v.quantity)
+        if share is None or time.monotonic() > stop:
+            return
+        first = np.where((first == 0) & (share != 0), share, first)
+        last = np.where(share != 0, share, last)
+    for which, value in (("last", last), ("first", first)):
+        text = f"where windows overlap only the {which} one counts, where their gradients add up"
+        yield Reading(("overlap", which), "reduction", text, value, 1.6)
+
+
 _GOLDEN = (5**0.5 - 1) / 2
+_WINDOWS = 64
 _BISECTIONS = 30
 
 

@@ -145,6 +145,9 @@ def axis_names(config: Mapping[str, Any], quantity: str, n: int) -> tuple[str, .
     return ("batch", "feature") if is_data and n == 2 else ()
 
 
+_NO_THRESHOLDS = ("eps", "lr", "momentum", "weight_decay")
+
+
 def _of_values(v: View) -> Iterator[Place]:
     shape = v.want.shape
     for name, a in (("x", v.x), ("y", v.y), ("dy", v.dy), ("input 1", v.array("input 1"))):
@@ -156,7 +159,7 @@ def _of_values(v: View) -> Iterator[Place]:
         yield Place(f"where {name} is not above 0", a <= 0, 0.1)
         yield Place(f"where {name} is not below 0", a >= 0, 0.1)
         for option, t in v.probe.config.items():
-            if isinstance(t, int | float) and not isinstance(t, bool) and t != 0:
+            if isinstance(t, float) and t != 0 and option not in _NO_THRESHOLDS:
                 yield Place(f"where {name} is {option}", a == t, 0.05)
                 yield Place(f"where {name} is above {option}", a > t, 0.2)
                 yield Place(f"where {name} is below {option}", a < t, 0.2)
@@ -172,7 +175,6 @@ def _of_values(v: View) -> Iterator[Place]:
         yield Place("where input 0 is below input 1", x < t, 0.2)
         yield Place("where input 0 is above input 1", x > t, 0.2)
     yield Place("where torch has 0", v.want == 0, 0.3)
-    yield Place("where torch has something", v.want != 0, 0.4)
     for name, index in v.probe.arrays.items():
         if index.dtype.kind not in "iub" or not index.ndim or not shape:
             continue

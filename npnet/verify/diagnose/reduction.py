@@ -37,8 +37,9 @@ def softmaxes(v: View) -> Iterator[Reading]:
                 text = f"its projection sums {told}"
                 yield Reading(("soft", told), "reduction", text, value, 1.6)
     if dy is not None and v.quantity != "y":
-        text = "it is y·dy: the diagonal of the Jacobian alone"
-        yield Reading(("soft", "diagonal"), "term", text, y * dy, 1.5)
+        text = "only the diagonal of the Jacobian counts"
+        for value in (y * dy, y * (1 - y) * dy, (1 - np.exp(y)) * dy):
+            yield Reading(("soft", "diagonal"), "term", text, value, 1.5)
 
 
 def reductions(v: View) -> Iterator[Reading]:

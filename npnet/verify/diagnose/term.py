@@ -108,6 +108,9 @@ def _atoms(v: View) -> Iterator[Atom]:
         if outer is not None or v.quantity == "y":
             for name, f in _functions("x", v.x):
                 yield Atom(name, f) if outer is None else Atom(f"dy·{name}", outer * f)
+            if outer is not None and v.y is not None and v.y.shape == shape:
+                for name, f in _functions("y", v.y):
+                    yield Atom(f"dy·{name}", outer * f)
 
 
 def _functions(name: str, a: Array) -> Iterator[tuple[str, Array]]:
@@ -135,6 +138,9 @@ def _functions(name: str, a: Array) -> Iterator[tuple[str, Array]]:
             ("min({}, 0)", np.minimum(a, 0)),
             ("1/(1 + |{}|)", 1 / (1 + np.abs(a))),
             ("{}³", a**3),
+            ("(1 - {}²)", 1 - a * a),
+            ("{}·(1 - {})", a * (1 - a)),
+            ("(1 - tanh({})²)", 1 - tanh * tanh),
         ):
             yield text.replace("{}", name), f
 
