@@ -315,3 +315,12 @@ def test_the_probe_has_the_names_of_its_axes_and_torchs_own_answer():
     assert probe.twin.shape == probe.want.shape
     assert probe.twin.dtype == np.float32
     assert axis_names({"in_channels": 2}, "y", 4) == ("batch", "channel", "height", "width")
+
+
+def test_a_fragile_twin_is_asked_nothing_else():
+    """EmbeddingBag reads memory that is not its own where a question does not suit it."""
+    mutant = next(m for m in all_mutants() if m.layer == "EmbeddingBag" and "bag" in m.mistake)
+    t = trial(native("EmbeddingBag", mutant.build()), "EmbeddingBag")
+    t.spec = replace(t.spec, values=lambda example, dtype: pytest.fail("was asked"))
+
+    assert t.explained(t.findings(shrunk=False))[0].explanations

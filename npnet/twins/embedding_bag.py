@@ -17,6 +17,7 @@ _STARTS = {
 
 @spec(
     nn.EmbeddingBag,
+    fragile=True,
     batched=lambda config: False,  # vmap has no rule for it
     mutates=lambda config: ("weight",) if config["max_norm"] is not None else (),
     ignores={"sparse"},

@@ -79,6 +79,7 @@ def spec(
     ignores: Collection[str] = (),
     constants: Sequence[str] = (),
     either: bool = False,
+    fragile: bool = False,
     claims: Sequence[Claim] = (),
     read: Read = MappingProxyType({}),
     told: Callable[[Config, Precision], Config] = lambda config, precision: config,
@@ -99,7 +100,8 @@ def spec(
     where torch writes into memory behind autograd's back: the bounds are its, the answers still
     those of `module`, with which it is compared every time. `constants` names inputs of numbers, as
     "input 1", for which torch has no gradient and raises if asked. With `either` a gradient exactly
-    on a kink may be that of either side, for versions of torch differ there.
+    on a kink may be that of either side, for versions of torch differ there. With `fragile` torch
+    is asked nothing but what is drawn.
     """
     modules = _Modules(module, ignores)
     bounded = modules if restated is None else _Modules(restated, ignores)
@@ -157,6 +159,7 @@ def spec(
             reads_mask=reads_mask,
             claims=tuple(claims),
             families=families,
+            fragile=fragile,
             values=values,
         )
 

@@ -65,6 +65,8 @@ class Spec:
         element; or the shape of the mask of an input of that shape
     claims: the twin's conventions, each with a check
     families: of data, for the value sets behind the first
+    fragile: whether torch reads memory that is not its own where a question does not suit it: it is
+        then asked no others for a diagnosis
     values: `(example, dtype) -> {quantity: array}`, torch's own numbers without bounds
     """
 
@@ -82,6 +84,7 @@ class Spec:
     reads_mask: ReadsMask = False
     claims: tuple[Claim, ...] = ()
     families: tuple[str, ...] = tuple(FAMILIES)
+    fragile: bool = False
     values: Callable[[Example, str], Mapping[str, Array]] | None = None
 
     def plain(self, example: Example, dtype: str = "float64") -> Mapping[str, Array]:

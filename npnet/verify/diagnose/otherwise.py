@@ -141,7 +141,7 @@ def questions(example: Example, universe: Universe) -> Iterator[Question]:
 def options(example: Example, universe: Universe) -> Iterator[Question]:
     """Every option with another value."""
     for name, value in example.config.items():
-        if isinstance(value, Slot):
+        if isinstance(value, Slot) or _SHAPES.search(name):
             continue
         seen: list[Any] = []
         for text, other in _others(name, value, universe.get(name, ())):
@@ -162,6 +162,12 @@ def options(example: Example, universe: Universe) -> Iterator[Question]:
             changed = replace(example, kwargs={**example.kwargs, name: None})
             text = f"it answers as if there were no {name}"
             yield Question(("ignored", name), "ignored", text, changed, 1.2)
+
+
+_SHAPES = re.compile(
+    r"^num_(embeddings|features|layers)|_(features|channels|dim|classes)$|^d_model$"
+)
+"""Options that say how large parameters are: with others there is no such layer."""
 
 
 def _with_option(example: Example, name: str, value: Any) -> Example:
@@ -200,7 +206,6 @@ def _others(name: str, value: Any, universe: Sequence[Any]) -> Iterator[tuple[st
     if isinstance(value, tuple) and value and all(isinstance(n, int) for n in value):
         for text, tuple_ in (
             (f"{name} is ignored: it answers as if it were 1", (1,) * len(value)),
-            (f"{name} is ignored: it answers as if it were 0", (0,) * len(value)),
             (f"{name} is read in reversed order", value[::-1]),
             (f"the first number of {name} is taken for all", value[:1] * len(value)),
             (f"the last number of {name} is taken for all", value[-1:] * len(value)),
@@ -215,18 +220,19 @@ def _others(name: str, value: Any, universe: Sequence[Any]) -> Iterator[tuple[st
 
 
 def _numbers(name: str, value: float) -> Iterator[tuple[str, float]]:
-    for n in (0, 1):
-        yield f"{name} is ignored: it answers as if it were {n}", type(value)(n)
     if isinstance(value, int):
+        yield f"{name} is ignored: it answers as if it were 1", 1
         for text, other in (
             ("1 more", value + 1),
             ("1 less", value - 1),
             ("twice that", 2 * value),
             ("half of that", value // 2),
-            ("its negative", -value),
         ):
-            yield f"it answers as if {name} were {text}", other
+            if other > 0:  # torch does not always look before it divides by one
+                yield f"it answers as if {name} were {text}", other
         return
+    for n in (0.0, 1.0):
+        yield f"{name} is ignored: it answers as if it were {n:g}", n
     yield f"{name} and 1 - {name} are exchanged", 1 - value
     yield f"it takes {name} squared for {name}", value * value
     if value > 0:

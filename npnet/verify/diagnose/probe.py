@@ -161,6 +161,8 @@ class Asker:
 
     def twin(self, example: Example) -> dict[str, Array] | None:
         """torch's quantities in float64, without bounds; None where torch refuses."""
+        if self.spec.fragile:
+            return None
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
