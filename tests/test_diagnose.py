@@ -97,7 +97,7 @@ def test_a_planted_mistake_is_named(layer, mistake, kind, words):
 
 STRANGERS = [
     (channels_last, "overlapping averages overwrite", "reduction", "only the last one counts"),
-    (layer_class, "not divided by the batch", "factor", "targets that are not ignored"),
+    (layer_class, "not divided by the batch", "factor", "times torch's"),
     (layer_class, "derivative of the output", "constant", "dy·σ(y)·(1 - σ(y))"),
     (dense_rmsprop, "diagonal of the Jacobian only", "term", "diagonal"),
     (autograd_tensor, "repeated rows lost", "reduction", "repeated indices"),
