@@ -1,5 +1,7 @@
 """What is said of planted mistakes: one for every suspicion, and none where nothing is known."""
 
+import os
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from npnet.contract import Forward, Grads
 from npnet.verify import Verdict, candidate, run
+from npnet.verify.aside import Died, aside
 from npnet.verify.coverage import Coverage
 from npnet.verify.diagnose import Diagnosis, related
 from npnet.verify.diagnose.condition import Seen, only_when
@@ -322,8 +325,24 @@ def test_a_fragile_twin_is_asked_nothing_else():
     mutant = next(m for m in all_mutants() if m.layer == "EmbeddingBag" and "bag" in m.mistake)
     t = trial(native("EmbeddingBag", mutant.build()), "EmbeddingBag")
     found = t.findings(shrunk=False)
-    asked = []
-    t.spec = replace(t.spec, values=lambda example, dtype: asked.append(example))
+    t.spec = replace(t.spec, values=lambda example, dtype: os._exit(3))
 
-    assert t.explained(found)[0].explanations
-    assert not asked
+    assert "broke down" not in t.explained(found)[0].explanations[0].text
+
+
+def test_a_diagnosis_that_kills_its_process_loses_no_finding(monkeypatch):
+    monkeypatch.setattr(Diagnosis, "explain", lambda self, finding: os.abort())
+    report = run(linear(lambda g, case, dy: Grads((2 * g.inputs[0],), g.params)), examples=30)
+
+    (found, *_) = report.findings
+    assert found.verdict is Verdict.WRONG
+    assert "broke down" in found.explanations[0].text
+
+
+def test_a_diagnosis_that_hangs_is_given_up():
+    with pytest.raises(Died, match="no answer"):
+        aside(lambda: time.sleep(60), 0.2)
+
+
+def test_what_is_computed_aside_comes_back():
+    assert aside(lambda: {"a": [1, 2.5, None, "x" * 300_000]}, 10.0)["a"][3][-1] == "x"

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as with_seed
 
 from npnet.contract import Array, ConfigError
+from npnet.verify.aside import Died, aside
 from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example
 from npnet.verify.coverage import Coverage
@@ -43,6 +44,7 @@ from npnet.verify.shrink import shrink
 from npnet.verify.spec import Spec, examples
 
 _SHRINK_SECONDS = 2.0  # per finding, once for the structure and once for the arrays
+_DIAGNOSIS_SECONDS = 6.0  # per finding, after which it is given up; it takes 2 at most
 _MOST_FINDINGS = 8  # per candidate and dtype, each shrunk by itself
 
 
@@ -127,7 +129,10 @@ class Trial:
             )
         findings = [self._finding(key) for key in list(self.broken)[:_MOST_FINDINGS]]
         if findings and not self.interrupted:
-            findings = self.explained(findings)
+            try:
+                findings = self.explained(findings)
+            except KeyboardInterrupt:
+                self.interrupted = True
         findings += self._insufficient(findings)
         e = self.evidence
         verdict = findings[0].verdict if findings else Verdict.PASS
@@ -242,18 +247,47 @@ class Trial:
         return self._bare(failure, known, example)
 
     def explained(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings with what explains them, and which of them have one cause."""
-        diagnosis = Diagnosis(self.candidate, self.spec, self.record)
+        """The findings with what explains them, and which of them have one cause.
 
+        Whatever a diagnosis does, the findings are told.
+        """
+        try:
+            told = aside(lambda: self._diagnosed(findings), _DIAGNOSIS_SECONDS * len(findings))
+        except Died as death:
+            text = f"the diagnosis broke down: {death}"
+            broken = (Explanation("none", text, 0.0, certain=False),)
+            return [replace(f, explanations=broken) for f in findings]
+        return [
+            replace(
+                f,
+                explanations=tuple(Explanation(*e) for e in one["explanations"]),
+                dialect=one["dialect"],
+                cause=one["cause"],
+            )
+            for f, one in zip(findings, told, strict=True)
+        ]
+
+    def _diagnosed(self, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+        """The diagnosis as plain values."""
+        diagnosis = Diagnosis(self.candidate, self.spec, self.record)
         try:
             dialect = diagnosis.dialect(findings)
             if dialect is not None:
-                return [spoken(f, dialect, findings[0].id) for f in findings]
-            return related([replace(f, explanations=diagnosis.explain(f)) for f in findings])
-        except Exception as error:  # whatever a diagnosis does, the findings are told
+                found = [spoken(f, dialect, findings[0].id) for f in findings]
+            else:
+                found = related([replace(f, explanations=diagnosis.explain(f)) for f in findings])
+        except Exception as error:
             text = f"the diagnosis broke down: {type(error).__name__}: {error}"
             broken = (Explanation("none", text, 0.0, certain=False),)
-            return [f if f.explanations else replace(f, explanations=broken) for f in findings]
+            found = [replace(f, explanations=broken) for f in findings]
+        return [
+            {
+                "explanations": [[e.kind, e.text, e.residual, e.certain] for e in f.explanations],
+                "dialect": f.dialect,
+                "cause": f.cause,
+            }
+            for f in found
+        ]
 
     def _bare(
         self, failure: Failure, known: _Broken | None = None, example: Example | None = None
