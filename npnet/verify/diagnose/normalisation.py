@@ -78,6 +78,7 @@ def normalised(v: View) -> Iterator[Reading]:
     eps = v.eps
     right = _right_pool(v)
     running = _running(v)
+    squares_only = v.probe.example.spec == "RMSNorm"
     for place, pooled in _pools(v, wrong=running is None):
         mean = pooled(v.x) if running is None else running[0]
         n = v.x.size / max(mean.size, 1) if not pooled.groups else v.x[0].size / pooled.groups
@@ -103,10 +104,15 @@ def normalised(v: View) -> Iterator[Reading]:
                         (", and adds the bias before it scales", (d / s + bias) * weight),
                         (", and scales by 1 + weight", d / s * (1 + weight) + bias),
                     ):
+                        if how and isinstance(weight if "1 +" in how else bias, float):
+                            continue  # there is none
                         text = f"it divides by {divisor}{about}{how} ({place})"
                         plain = divisor == "√(var + eps)"
                         kind = "option" if "eps" in divisor and not plain else "constant"
-                        if plain and not about and not how:
+                        if plain and not how and place == right and bool(about) != squares_only:
+                            does = "centres" if squares_only else "does not centre"
+                            kind, text = "term", f"it {does} x first"
+                        elif plain and not how and bool(about) == squares_only:
                             if place == right or running is not None:
                                 continue
                             kind, text = "reduction", f"it normalises {place}, not {right}"
