@@ -198,8 +198,8 @@ class CosineEmbeddingLoss:
         def vjp(dy: Array) -> Grads:
             slope = (unlike & (c >= self.margin)).astype(x1.dtype) - alike
             dc = summed_to(c.shape, slope * reduced.back(dy, n))[..., np.newaxis]
-            d1 = summed_to(x1.shape, dc * x2 / size) - summed_to(x1.shape, dc * cos * x1 / m1)
-            d2 = summed_to(x2.shape, dc * x1 / size) - summed_to(x2.shape, dc * cos * x2 / m2)
+            d1 = summed_to(x1.shape, dc / size * x2) - summed_to(x1.shape, dc / m1 * cos * x1)
+            d2 = summed_to(x2.shape, dc / size * x1) - summed_to(x2.shape, dc / m2 * cos * x2)
             return Grads((d1, d2, None))
 
         return Forward(reduced(losses, n), vjp)

@@ -63,8 +63,8 @@ _WITH_DISTANCE = [
 _ALIKE = "alike, unlike = t == 1, t == -1"
 _LOSSES = "losses = alike * (1 - c) + unlike * np.maximum(c - self.margin, 0)"
 _SLOPE = "slope = (unlike & (c >= self.margin)).astype(x1.dtype) - alike"
-_D1 = "d1 = summed_to(x1.shape, dc * x2 / size) - summed_to(x1.shape, dc * cos * x1 / m1)"
-_DD2 = "d2 = summed_to(x2.shape, dc * x1 / size) - summed_to(x2.shape, dc * cos * x2 / m2)"
+_D1 = "d1 = summed_to(x1.shape, dc / size * x2) - summed_to(x1.shape, dc / m1 * cos * x1)"
+_DD2 = "d2 = summed_to(x2.shape, dc / size * x1) - summed_to(x2.shape, dc / m2 * cos * x2)"
 _TINY = "tiny = max(1e-12, np.finfo(x1.dtype).smallest_subnormal)"
 
 _COSINE = [
@@ -77,8 +77,8 @@ _COSINE = [
     ("adds 1e-8 to the squares", {_TINY: "tiny = 1e-8"}, ("y", DX)),
     ("forgets the hinge backwards", {_SLOPE: "slope = unlike.astype(x1.dtype) - alike"}, DX),
     ("changes the sign", {_SLOPE: _SLOPE.replace("- alike", "+ alike")}, DX),
-    ("takes the norms for constants", {_D1: "d1 = summed_to(x1.shape, dc * x2 / size)"}, DX),
-    ("forgets the square of a norm", {_D1: _D1.replace("x1 / m1", "x1 / np.sqrt(m1)")}, DX),
+    ("takes the norms for constants", {_D1: "d1 = summed_to(x1.shape, dc / size * x2)"}, DX),
+    ("forgets the square of a norm", {_D1: _D1.replace("/ m1", "/ np.sqrt(m1)")}, DX),
     ("divides by the other's norm", {_DD2: _DD2.replace("/ m2", "/ m1")}, DT),
     ("gives the second the gradient of the first", {_DD2: "d2 = summed_to(x2.shape, d1)"}, DT),
 ]

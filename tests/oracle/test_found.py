@@ -149,3 +149,10 @@ def test_an_eps_that_float16_has_not_is_no_division_by_zero():
 
     assert forward.y == 0
     assert not forward.vjp(np.zeros(1, np.float16)).inputs[0].any()
+
+
+def test_a_denormal_slope_of_the_cosine_is_divided_before_it_is_multiplied():
+    x1, x2 = np.zeros((1, 3), np.float32), np.array([[0, 0, 2e-10]], np.float32)
+    forward = nn.CosineEmbeddingLoss(reduction="sum")({}, x1, x2, np.ones(1, np.float32))
+
+    assert forward.vjp(np.float32(9e-40)).inputs[0][0, 2] < 0
