@@ -83,11 +83,17 @@ class Table(Protocol):
     """What an Embedding and an EmbeddingBag have in common."""
 
     @property
-    def num_embeddings(self) -> int: ...  # noqa: D102
+    def num_embeddings(self) -> int:
+        """How many rows there are."""
+
     @property
-    def embedding_dim(self) -> int: ...  # noqa: D102
+    def embedding_dim(self) -> int:
+        """How long a row is."""
+
     @property
-    def padding_idx(self) -> int | None: ...  # noqa: D102
+    def padding_idx(self) -> int | None:
+        """The row that does not learn."""
+
     @property
     def _weight(self) -> Array | None: ...
 

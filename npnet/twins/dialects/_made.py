@@ -1,4 +1,8 @@
-"""How a dialect is made: another configuration, another module or optimizer, other axis orders."""
+"""How a dialect is made: another configuration, another module or optimizer, other axis orders.
+
+mypy follows no base class that is a variable (misc, valid-type), and torch's step takes a closure
+that no dialect does (override): these two reasons stand behind every type: ignore of the package.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

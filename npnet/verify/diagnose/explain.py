@@ -149,10 +149,7 @@ class Diagnosis:
                         readings.contradict(
                             (r, v.residual(r.explains)) for r in self._suspicions(v, stop, True)
                         )
-        found = []
-        for e in readings:
-            vague = e.text.startswith(("it is off only", "what it is off by", "each index of"))
-            found.append(replace(e, certain=e.certain and not vague))
+        found = list(readings)
         if not any(e.certain for e in found):
             found += self._searched(views, stop)
         return sorted(found, key=lambda e: not e.certain)

@@ -18,6 +18,7 @@ from npnet.contract import Array
 from npnet.verify.case import Example, Slot
 from npnet.verify.diagnose.probe import Asker, Probe, View
 from npnet.verify.diagnose.reading import Reading
+from npnet.verify.diagnose.record import is_same
 
 Universe = Mapping[str, Sequence[Any]]
 """The values of every option that the run has asked."""
@@ -145,7 +146,7 @@ def options(example: Example, universe: Universe) -> Iterator[Question]:
             continue
         seen: list[Any] = []
         for text, other in _others(name, value, universe.get(name, ())):
-            if any(_is(other, s) for s in (value, *seen)):
+            if any(is_same(other, s) for s in (value, *seen)):
                 continue
             seen.append(other)
             if name == "lr" and "lr" in example.kwargs:
@@ -185,10 +186,6 @@ def _kind(name: str) -> str:
 
 def _cost(text: str) -> float:
     return 1.2 if "ignored" in text or "default" in text else 1.5
-
-
-def _is(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and a == b
 
 
 def _others(name: str, value: Any, universe: Sequence[Any]) -> Iterator[tuple[str, Any]]:

@@ -34,7 +34,7 @@ def inside(v: View) -> Iterator[Reading]:
             yield Reading(("where", text), "where", text, reading, 3.4 + cost + place.cost)
         reading = np.where(place.mask, v.got, v.want)
         text = f"it is off only {place.name}"
-        yield Reading(("where", place.name), "where", text, reading, 5.0 + place.cost)
+        yield Reading(("where", place.name), "where", text, reading, 5.0 + place.cost, False)
 
 
 def _tight(bad: Array, mask: Array) -> bool:

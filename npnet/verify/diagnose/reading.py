@@ -13,6 +13,7 @@ class Reading:
 
     key: the same for the same suspicion on every probe; explains: the reconstructed answer
     cost: how far-fetched it is; the cheapest that explains everything is told first
+    claims: whether it names a cause; the others only describe what is off
     """
 
     key: tuple[str, ...]
@@ -20,6 +21,7 @@ class Reading:
     text: str
     explains: Array
     cost: float
+    claims: bool = True
 
 
 _WELL = 3  # probes of different kinds that are explained: no accident
@@ -32,6 +34,7 @@ class Support:
     kind: str
     text: str
     cost: float
+    claims: bool
     residuals: list[float]
     tried: int = 0  # on examples where the candidate is right
     contradicted: int = 0  # by how many of these
@@ -60,7 +63,8 @@ class Readings:
             if residual <= 1 and residual < best.get(reading.key, (reading, 2.0))[1]:
                 best[reading.key] = reading, residual
         for key, (reading, residual) in best.items():
-            empty = Support(reading.kind, reading.text, reading.cost, [])
+            r = reading
+            empty = Support(r.kind, r.text, r.cost, r.claims, [])
             self._found.setdefault(key, empty).residuals.append(residual)
 
     def contradict(self, readings: Iterable[tuple[Reading, float]]) -> None:
@@ -96,7 +100,7 @@ class Readings:
             told.add(s.kind)
             n = len(s.residuals)
             some = f" (in {n} of {self.probes} cases looked at)" if n < self.probes else ""
-            certain = n == self.probes or n >= _WELL
+            certain = s.claims and (n == self.probes or n >= _WELL)
             yield Explanation(s.kind, s.text + some, max(s.residuals), certain)
 
 

@@ -42,7 +42,7 @@ class Record:
                 kept.append((alone[s], quantity))
         for name, value in example.config.items():
             known = self.values.setdefault(name, [])
-            if len(known) < _VALUES and not any(_is(value, k) for k in known):
+            if len(known) < _VALUES and not any(is_same(value, k) for k in known):
                 known.append(value)
         empty = any(a[0].size == 0 for a in example.arrays.values())
         if failing or not empty:  # where there is nothing, nothing can be off
@@ -60,7 +60,8 @@ class Record:
         return self.failing.get(key_of(quantity), [])
 
 
-def _is(a: Any, b: Any) -> bool:
+def is_same(a: Any, b: Any) -> bool:
+    """Whether two values of an option are one: 1, 1.0 and True are three."""
     return type(a) is type(b) and bool(np.all(a == b))
 
 

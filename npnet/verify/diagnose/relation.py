@@ -86,7 +86,7 @@ def axis_factor(v: View) -> Iterator[Reading]:
             f = (v.got * v.want).sum(others, keepdims=True) / (v.want**2).sum(others, keepdims=True)
         if np.isfinite(f).all():
             text = f"each index of axis {axis} has a factor of its own"
-            yield Reading(("axis factor", str(axis)), "axis factor", text, f * v.want, 3.7)
+            yield Reading(("axis factor", str(axis)), "axis factor", text, f * v.want, 3.7, False)
 
 
 def summed(v: View) -> Iterator[Reading]:

@@ -62,7 +62,7 @@ def terms(v: View) -> Iterator[Reading]:
         if n > 2 and v.want.size > n:
             level = residual.mean(axis, keepdims=True)
             text = f"what it is off by is the same along axis {axis}"
-            yield Reading(("along", str(axis)), "along", text, v.want + level, _TERM + 1.5)
+            yield Reading(("along", str(axis)), "along", text, v.want + level, _TERM + 1.5, False)
 
 
 def _atoms(v: View) -> Iterator[Atom]:
