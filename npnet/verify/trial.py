@@ -254,9 +254,7 @@ class Trial:
         try:
             told = aside(lambda: self._diagnosed(findings), _DIAGNOSIS_SECONDS * len(findings))
         except Died as death:
-            text = f"the diagnosis broke down: {death}"
-            broken = (Explanation("none", text, 0.0, certain=False),)
-            return [replace(f, explanations=broken) for f in findings]
+            return _unexplained(findings, str(death))
         return [
             replace(
                 f,
@@ -277,9 +275,7 @@ class Trial:
             else:
                 found = related([replace(f, explanations=diagnosis.explain(f)) for f in findings])
         except Exception as error:
-            text = f"the diagnosis broke down: {type(error).__name__}: {error}"
-            broken = (Explanation("none", text, 0.0, certain=False),)
-            found = [replace(f, explanations=broken) for f in findings]
+            found = _unexplained(findings, f"{type(error).__name__}: {error}")
         return [
             {
                 "explanations": [[e.kind, e.text, e.residual, e.certain] for e in f.explanations],
@@ -430,6 +426,13 @@ class _Smallest:
                 settled = confirm(self.trial.examine, alone, failure)
             return settled if settled.verdict == self.key[1] else None
         return None
+
+
+def _unexplained(findings: Sequence[Finding], reason: str) -> list[Finding]:
+    """The findings, which say that their diagnosis broke down."""
+    text = f"the diagnosis broke down: {reason}"
+    broken = (Explanation("none", text, 0.0, certain=False),)
+    return [replace(f, explanations=broken) for f in findings]
 
 
 def _is_fuller(a: Comparison | None, b: Comparison | None) -> bool:

@@ -78,6 +78,7 @@ class Bounded(torch.Tensor):
     scattered: bool = False  # whether it is one use of a tensor, to which that of others is added
     extreme: bool = False  # the largest or smallest of several: equal to one of them for certain
 
+    # torch's hooks for subclasses are untyped, and typed otherwise than they are called
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod

@@ -1,7 +1,8 @@
 """Optimizers written out for bounded tensors, where torch's own lose the bound on the way.
 
 They read numbers off tensors (`item()`), keep numbers as float32, round to bfloat16 or work on
-sparse tensors. What they compute is checked against torch's own on every example.
+sparse tensors. What they compute is checked against torch's own on every example. Their step takes
+no closure, other than torch's (type: ignore[override]).
 """
 
 from collections.abc import Iterator
