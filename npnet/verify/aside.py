@@ -5,6 +5,7 @@ them may corrupt memory. Where the platform cannot fork, it is done here after a
 """
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -48,6 +49,7 @@ def aside(function: Callable[[], Any], seconds: float) -> Any:
 
 def _answer(function: Callable[[], Any], writing: int) -> None:
     """Compute, write, and leave without anything that an ordinary exit does."""
+    gc.callbacks.clear()  # a deadline that rings in one of these is lost
     try:
         text = json.dumps(function()).encode()
         while text:

@@ -81,6 +81,12 @@ def native(name: str, layer: Any = None) -> Candidate:
     return Candidate(function, name, name, sources=found, target=name)
 
 
+def own_function(name: str) -> Callable[[Any], Any] | None:
+    """What asks npnet's own layer, optimizer or schedule of this name; None where it has none."""
+    cls = _own_class(name)
+    return None if cls is None else _KINDS[name.rpartition(".")[0]](cls)
+
+
 def build(layer: str, config: Mapping[str, Any]) -> Any:
     """A layer or a schedule from its configuration, those inside the configuration included."""
     return _construct(_own_class(layer), config)

@@ -1,5 +1,6 @@
 """Wrong versions of npnet's own layers and optimizers: one mistake each, such as people make."""
 
+import ast
 import importlib
 import inspect
 import sys
@@ -29,19 +30,54 @@ class Mutant:
 
     def build(self) -> Any:
         """The wrong class, compiled from the edited source of the right one."""
+        original, named = self._modules()
+        wrong = edited(original, self.edits, f"{self.layer}, {self.mistake!r}", named)
+        return getattr(wrong, self.layer.rpartition(".")[2])
+
+    def places(self) -> frozenset[tuple[str, int]]:
+        """Where the statements begin that are edited: file, as npnet/nn/linear.py, and line."""
+        original, named = self._modules()
+        found: set[tuple[str, int]] = set()
+        for old in self.edits:
+            for m, source in _sources(original, named).items():
+                if old in source:
+                    first = source[: source.index(old)].count("\n") + 1
+                    last = first + old.count("\n")
+                    file = "/".join(m.__name__.split(".")) + ".py"
+                    found |= {(file, n) for n in _statements(source, first, last)}
+                    break
+        return frozenset(found)
+
+    def _modules(self) -> tuple[ModuleType, list[ModuleType]]:
         namespace, _, name = self.layer.rpartition(".")
         packages = {"optim": npnet.optim, "lr_scheduler": npnet.optim.lr_scheduler}
         right = getattr(packages.get(namespace, npnet.nn), name)
         original = importlib.import_module(right.__module__)
-        named = [importlib.import_module(self.module)] if self.module else []
-        return getattr(edited(original, self.edits, f"{self.layer}, {self.mistake!r}", named), name)
+        return original, [importlib.import_module(self.module)] if self.module else []
+
+
+def _statements(source: str, first: int, last: int) -> set[int]:
+    """The first lines of the innermost statements that stand in some lines."""
+    found = set()
+    for n in range(first, last + 1):
+        around = [
+            s for s in ast.walk(ast.parse(source))
+            if isinstance(s, ast.stmt) and s.lineno <= n <= (s.end_lineno or s.lineno)
+        ]  # fmt: skip
+        if around:
+            found.add(min(around, key=lambda s: (s.end_lineno or 0) - s.lineno).lineno)
+    return found
+
+
+def _sources(original: ModuleType, named: Sequence[ModuleType]) -> dict[ModuleType, str]:
+    return {m: inspect.getsource(m) for m in (*named, original, *_private(original))}
 
 
 def edited(
     original: ModuleType, edits: Mapping[str, str], what: str, named: Sequence[ModuleType] = ()
 ) -> ModuleType:
     """A module compiled from another one's source after edits, in what it imports too."""
-    sources = {m: inspect.getsource(m) for m in (*named, original, *_private(original))}
+    sources = _sources(original, named)
     changed = {original}
     for old, new in edits.items():
         place = next((m for m, source in sources.items() if old in source), original)

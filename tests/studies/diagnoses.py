@@ -3,11 +3,13 @@
     python -m tests.studies.diagnoses [LAYER…] [--every 1] [--examples 60] [--seed 1] [--show]
 
 Every mutant states its cause beforehand (tests/mutants/causes.py). A first explanation is right if
-its kind is one of these, wrong if it claims another cause, and modest if it claims none and says
-where, when, or which pass it is. Exits with 1 where more are wrong than the limit allows.
+its kind is one of these, or if it names the statement of npnet's formula that the mutant changes,
+and all the numbers come of a change there; wrong if it claims another cause, and modest if it
+claims none and says where, when, or which pass it is.
 """
 
 import argparse
+import re
 import sys
 import time
 from collections import Counter
@@ -19,6 +21,7 @@ from npnet.verify.finding import Explanation
 from npnet.verify.settings import Settings
 from npnet.verify.targets import native, specs
 from npnet.verify.trial import Trial
+from tests.mutants import Mutant
 from tests.mutants.causes import causes
 from tests.studies.mutants import all_mutants
 
@@ -49,12 +52,20 @@ def diagnosed(job: Job) -> Told | None:
     return None
 
 
-def verdict(wanted: frozenset[str], explanations: Sequence[Explanation], most: int) -> str:
+def verdict(mutant: Mutant, explanations: Sequence[Explanation], most: int) -> str:
     """right, modest or wrong, of the first so many explanations."""
-    first = explanations[:most]
-    if any(e.kind in wanted for e in first):
+    wanted, places = causes(mutant), mutant.places()
+    if any(e.kind in wanted or shows(e.text, places) for e in explanations[:most]):
         return "right"
     return "wrong" if any(e.certain for e in explanations[:1]) else "modest"
+
+
+def shows(text: str, places: frozenset[tuple[str, int]]) -> bool:
+    """Whether a sentence points to a line of npnet that the mistake is in."""
+    return any((file, int(line)) in places for file, line in _PLACE.findall(text))
+
+
+_PLACE = re.compile(r"\((npnet/[\w/]+\.py), line (\d+)\)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,10 +92,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 missed += 1
                 continue
             index, quantity, explanations, spent = told
-            mutant, wanted = mutants[index], causes(mutants[index])
+            mutant = mutants[index]
+            wanted = causes(mutant)
             seconds.append((spent, f"{mutant.layer}: {mutant.mistake}"))
-            one = verdict(wanted, explanations, 1)
-            three[verdict(wanted, explanations, 3)] += 1
+            one = verdict(mutant, explanations, 1)
+            three[verdict(mutant, explanations, 3)] += 1
             for kind in wanted:
                 first.setdefault(kind, Counter())[one] += 1
             first.setdefault("all", Counter())[one] += 1

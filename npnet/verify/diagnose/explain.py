@@ -22,6 +22,7 @@ from npnet.verify.diagnose import (
 from npnet.verify.diagnose.condition import only_when
 from npnet.verify.diagnose.derivative import own
 from npnet.verify.diagnose.dialects import recognise
+from npnet.verify.diagnose.formula import Formula
 from npnet.verify.diagnose.otherwise import Answers
 from npnet.verify.diagnose.probe import Asker, Probe, View, chosen
 from npnet.verify.diagnose.protocol import breach
@@ -32,11 +33,13 @@ from npnet.verify.dialect import Dialect
 from npnet.verify.finding import BROKEN, Explanation, Finding, Verdict
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.spec import Spec
+from npnet.verify.targets import own_function
 
 _SECONDS = 2.0
 _FAILING, _AGREEING = 3, 2  # examples that a dialect is tried on
 _DISPROVING = 3  # agreeing examples that a claim must not contradict
 _NUMBERS = (Verdict.WRONG, Verdict.NONFINITE)
+_PLAIN = 1.8  # what costs less needs no formula to be understood
 _ALWAYS = 3  # failing examples under a condition, from which on a claim may be limited to it
 
 Suspicion = Callable[[View], Iterator[Reading]]
@@ -68,6 +71,8 @@ class Diagnosis:
         self._asker = Asker(candidate.function, spec)
         self._record = record
         self._answers = Answers(record.values)
+        own = own_function(spec.name)
+        self._formula = Formula(None if own is None else Asker(own, spec))
 
     def dialect(self, findings: Sequence[Finding]) -> Dialect | None:
         """The dialect in which the candidate is right, if it is one that is known."""
@@ -142,17 +147,19 @@ class Diagnosis:
             with np.errstate(all="ignore"):
                 readings.add((r, v.residual(r.explains)) for r in self._suspicions(v, stop))
         if not limited:
-            for probe in self._agreeing(finding.quantity, stop) if readings.open else ():
-                v = probe.view(finding.quantity)
-                if v is not None and time.monotonic() < stop:
-                    with np.errstate(all="ignore"):
-                        readings.contradict(
-                            (r, v.residual(r.explains)) for r in self._suspicions(v, stop, True)
-                        )
-        found = list(readings)
-        if not any(e.certain for e in found):
-            found += self._searched(views, stop)
-        return sorted(found, key=lambda e: not e.certain)
+            for v in self._agreeing(finding.quantity, stop) if readings.open else ():
+                with np.errstate(all="ignore"):
+                    readings.contradict(
+                        (r, v.residual(r.explains)) for r in self._suspicions(v, stop, True)
+                    )
+        found = list(readings.told())
+        if not any(e.certain and cost < _PLAIN for cost, e in found):
+            agreeing = iter(()) if limited else self._agreeing(finding.quantity, stop)
+            clear = [v for v in views if v.clear]
+            found += self._formula.readings(clear, agreeing, stop).told()
+        if not any(e.certain for _, e in found):
+            found += self._searched(views, stop).told()
+        return [e for _, e in sorted(found, key=lambda told: (not told[1].certain, told[0]))]
 
     def _searched(self, views: Sequence[View], stop: float) -> Readings:
         """What takes many questions each, where nothing else explains anything."""
@@ -166,13 +173,14 @@ class Diagnosis:
                 searched.add((r, v.residual(r.explains)) for r in readings)
         return searched
 
-    def _agreeing(self, quantity: str, stop: float) -> Iterator[Probe]:
+    def _agreeing(self, quantity: str, stop: float) -> Iterator[View]:
         for example in chosen(self._record.others(quantity), _DISPROVING):
             if time.monotonic() > stop:
                 return
             probe = self._asker.probe(example)
-            if probe is not None:
-                yield probe
+            v = None if probe is None else probe.view(quantity)
+            if v is not None and time.monotonic() < stop:
+                yield v
 
     def _suspicions(self, v: View, stop: float, agreeing: bool = False) -> Iterator[Reading]:
         if v.clear or agreeing:

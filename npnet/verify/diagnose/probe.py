@@ -149,9 +149,9 @@ class Asker:
     precision: Precision = PRECISIONS["float64"]
     _probes: dict[int, Probe | None] = field(default_factory=dict)
 
-    def candidate(self, example: Example) -> dict[str, Array] | None:
+    def candidate(self, example: Example, seconds: float = _SECONDS) -> dict[str, Array] | None:
         """The candidate's quantities, in float64; None where it breaks down."""
-        reply = ask(self.function, example, 0, "plain", self.spec.optimizer, _SECONDS)
+        reply = ask(self.function, example, 0, "plain", self.spec.optimizer, seconds)
         found: dict[str, Array] = {}
         for name, value in reply.quantities.items():
             if isinstance(value, np.ndarray | np.generic):

@@ -91,7 +91,8 @@ class Readings:
         """Whether a suspicion is left."""
         return bool(self._enough())
 
-    def __iter__(self) -> Iterator[Explanation]:
+    def told(self) -> Iterator[tuple[float, Explanation]]:
+        """The explanations with what each costs, the cheapest first."""
         kept = sorted((s for s in self._enough() if s.stands), key=lambda s: (s.cost, len(s.text)))
         told: set[str] = set()  # of a kind the best is enough: the others come to the same numbers
         for s in kept:
@@ -101,7 +102,7 @@ class Readings:
             n = len(s.residuals)
             some = f" (in {n} of {self.probes} cases looked at)" if n < self.probes else ""
             certain = s.claims and (n == self.probes or n >= _WELL)
-            yield Explanation(s.kind, s.text + some, max(s.residuals), certain)
+            yield s.cost, Explanation(s.kind, s.text + some, max(s.residuals), certain)
 
 
 def ranked(explanations: Sequence[Explanation], most: int = 5) -> tuple[Explanation, ...]:

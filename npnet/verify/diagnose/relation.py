@@ -130,8 +130,9 @@ def _powers(name: str, a: Array) -> Iterator[tuple[str, Array, float]]:
     if a.ndim:
         inner += [(f"(1 - {name})", 1 - a), (f"(1 + {name})", 1 + a), (f"(1 - {name}²)", 1 - a * a)]
     for i, (text, value) in enumerate(inner):
-        yield f"there is a factor {text} too much", value, 0.02 * i
-        yield f"the factor {text} is missing", 1 / value, 0.02 * i
+        cost = 0.02 * i if text[0] != "(" else 0.3
+        yield f"there is a factor {text} too much", value, cost
+        yield f"the factor {text} is missing", 1 / value, cost
 
 
 def _spread(a: Array, shape: tuple[int, ...]) -> Iterator[Array]:
