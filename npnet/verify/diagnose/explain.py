@@ -39,6 +39,7 @@ _SECONDS = 2.0
 _FAILING, _AGREEING = 3, 2  # examples that a dialect is tried on
 _DISPROVING = 3  # agreeing examples that a claim must not contradict
 _NUMBERS = (Verdict.WRONG, Verdict.NONFINITE)
+_OF_NUMBERS = ("precision", "unstable", "where")
 _PLAIN = 1.8  # what costs less needs no formula to be understood
 _ALWAYS = 3  # failing examples under a condition, from which on a claim may be limited to it
 
@@ -106,6 +107,8 @@ class Diagnosis:
         if numbers or nonlinear:
             limited = when is not None and when.failing >= _ALWAYS
             readings = self._readings(finding, probes, stop, limited)
+        if when is not None and when.numbers:  # a wrong formula is wrong for ordinary numbers, too
+            readings = [e for e in readings if e.kind in _OF_NUMBERS]
         found = [*([shaped] if shaped else []), *readings, *found]
         if when is not None and numbers and when.numbers:
             text = (
@@ -141,11 +144,12 @@ class Diagnosis:
         readings = Readings()
         views = [v for probe, quantity in probes if (v := probe.view(quantity)) is not None]
         views = [v for v in views if v.clear] or [v for v in views if v.bad.any()]
+        first = stop - _SECONDS / 2  # the other half is for the formula
         for v in views:
-            if time.monotonic() > stop:
+            if time.monotonic() > first:
                 break
             with np.errstate(all="ignore"):
-                readings.add((r, v.residual(r.explains)) for r in self._suspicions(v, stop))
+                readings.add((r, v.residual(r.explains)) for r in self._suspicions(v, first))
         if not limited:
             for v in self._agreeing(finding.quantity, stop) if readings.open else ():
                 with np.errstate(all="ignore"):

@@ -108,7 +108,7 @@ def normalised(v: View) -> Iterator[Reading]:
                             continue  # there is none
                         text = f"it divides by {divisor}{about}{how} ({place})"
                         plain = divisor == "√(var + eps)"
-                        kind = "option" if "eps" in divisor and not plain else "constant"
+                        kind = "option" if divisor in _OF_EPS else "term" if how else "constant"
                         if plain and not how and place == right and bool(about) != squares_only:
                             does = "centres" if squares_only else "does not centre"
                             kind, text = "term", f"it {does} x first"
@@ -123,6 +123,10 @@ def normalised(v: View) -> Iterator[Reading]:
                             y,
                             1.7 + 0.1 * bool(how),
                         )
+
+
+_OF_EPS = ("√var + eps", "√var, without eps", "√(var + eps²)", "max(√var, eps)",
+           "√(max(var, eps))")  # fmt: skip
 
 
 def _running(v: View) -> tuple[Array, Array] | None:

@@ -53,6 +53,20 @@ class Probe:
         base = self._before(quantity)
         return View(self, quantity, got - base, want - base, self.allowed[quantity], base)
 
+    @cached_property
+    def off(self) -> "tuple[View, ...]":
+        """Every quantity that is off."""
+        views = (self.view(name) for name in self.want)
+        return tuple(v for v in views if v is not None and v.bad.any())
+
+    def explained(self, answers: Mapping[str, Array]) -> bool:
+        """Whether these answers are the candidate's in everything that is off."""
+        for v in self.off:
+            value = answers.get(v.quantity)
+            if value is None or value.shape != v.want.shape or v.residual(value - v.base) > 1:
+                return False
+        return True
+
     def _before(self, quantity: str) -> Array | float:
         """The parameter before the step of which the quantity is the result; else 0."""
         step = re.fullmatch(r"params after step (\d+): (.*)", quantity)
@@ -192,6 +206,7 @@ class Asker:
         return Probe(example, got, want, allowed, self.precision)
 
 
+_STEPS = 3  # of an optimizer, before which much is alike
 _ORDINARY = {"normal": 0.0, "integers": 2.0, "powers": 2.0}
 
 
@@ -206,7 +221,9 @@ def chosen(examples: Sequence[Example], most: int = 4) -> list[Example]:
         )
         lonely = sum(n == 1 for n in sizes) / max(len(sizes), 1)
         fuller = 0.0 if 8 <= total <= 4000 else 4.0
-        return float(ordinary + 3.0 * lonely + fuller)
+        steps = example.kwargs.get("lr")
+        short = 2.0 if isinstance(steps, tuple) and len(steps) < _STEPS else 0.0
+        return float(ordinary + 3.0 * lonely + fuller + short)
 
     def traits(example: Example) -> set[tuple[str, int]]:
         found = {("axes", sum(a.ndim for a in example.arrays.values()))}

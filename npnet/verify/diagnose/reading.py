@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from npnet.contract import Array
 from npnet.verify.finding import Explanation
 
@@ -12,7 +14,7 @@ class Reading:
     """One suspicion on one probe.
 
     key: the same for the same suspicion on every probe; explains: the reconstructed answer
-    cost: how far-fetched it is; the cheapest that explains everything is told first
+    cost: how far-fetched it is; the cheapest that explains everything is told first; inf: never
     claims: whether it names a cause; the others only describe what is off
     """
 
@@ -60,7 +62,11 @@ class Readings:
         self.probes += 1
         best: dict[tuple[str, ...], tuple[Reading, float]] = {}
         for reading, residual in readings:
-            if residual <= 1 and residual < best.get(reading.key, (reading, 2.0))[1]:
+            if (
+                reading.cost < np.inf
+                and residual <= 1
+                and residual < best.get(reading.key, (reading, 2.0))[1]
+            ):
                 best[reading.key] = reading, residual
         for key, (reading, residual) in best.items():
             r = reading

@@ -5,7 +5,7 @@ a power, a constant, another function, another variable, another axis, a compari
 """
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -33,23 +33,41 @@ class Scope:
 
     variables: of the function, with what they hold
     functions: of the module, by the number of parameters
-    options: attributes of self, with what they hold; keys: of what is subscripted by name
+    options: attributes of self, with what they hold
+    items: what is looked up by name; keys: the names of these
+    config: the names of the options
     """
 
     variables: Mapping[str, Kind]
     functions: Mapping[int, Sequence[str]]
     options: Mapping[str, Kind]
     keys: Sequence[str]
+    config: frozenset[str]
+    items: Set[str]
+
+    def kind(self, tree: Tree, kind: str) -> str:
+        """What it is to leave an operand out: an option ignored, or else a term or a factor."""
+        last = tree.attr if isinstance(tree, ast.Attribute) else getattr(tree, "id", "")
+        return "option" if last in self.config else kind
 
 
 @dataclass(frozen=True)
 class Other:
-    """An expression in place of another: its kind, what was done, and how far-fetched that is."""
+    """An expression in place of another: its kind, what was done, and how far-fetched that is.
+
+    about: what stands for {} in the sentence
+    """
 
     tree: Tree
     kind: str
     what: str
     cost: float = 0.0
+    about: Tree | None = None
+
+    @property
+    def text(self) -> str:
+        """What was done, as a sentence."""
+        return self.what if self.about is None else self.what.format(name(self.about))
 
 
 def others(node: Tree, scope: Scope) -> Iterator[Other]:
@@ -93,45 +111,62 @@ _LONG = 48
 def _arithmetic(node: ast.BinOp, scope: Scope) -> Iterator[Other]:
     a, b, op = node.left, node.right, node.op
     if isinstance(op, ast.Mult):
-        yield Other(a, "factor", f"the factor {name(b)} is missing")
-        yield Other(b, "factor", f"the factor {name(a)} is missing")
-        yield Other(_of(a, ast.Div(), b), "factor", f"it divides by {name(b)}", 0.1)
-        yield Other(_of(b, ast.Div(), a), "factor", f"it divides by {name(a)}", 0.1)
+        for left, gone in ((a, b), (b, a)):
+            kind = scope.kind(gone, "factor")
+            yield Other(left, kind, "the factor {} is missing", about=gone)
+        yield Other(_of(a, ast.Div(), b), "factor", "it divides by {}", 0.1, about=b)
+        yield Other(_of(b, ast.Div(), a), "factor", "it divides by {}", 0.1, about=a)
         yield Other(_of(a, ast.Add(), b), "constant", "it adds where it should multiply", 0.2)
         yield from _squares(node)
+        yield Other(ast.Constant(0.0), "zero", "{} is missing", 0.1, about=node)
     elif isinstance(op, ast.Div):
-        yield Other(a, "factor", f"it does not divide by {name(b)}")
-        yield Other(_of(a, ast.Mult(), b), "factor", f"it multiplies by {name(b)}", 0.05)
+        kind = scope.kind(b, "factor")
+        yield Other(a, kind, "it does not divide by {}", about=b)
+        yield from _guarded(node)
+        yield Other(_of(a, ast.FloorDiv(), b), "constant", "it keeps the whole part only", 0.1)
+        yield Other(_of(a, ast.Mult(), b), "factor", "it multiplies by {}", 0.05, about=b)
         yield Other(_of(b, ast.Div(), a), "constant", "the quotient is upside down", 0.1)
     elif isinstance(op, ast.Add | ast.Sub):
         plus = isinstance(op, ast.Add)
         flipped = ast.Sub() if plus else ast.Add()
-        yield Other(a, "term", f"the term {name(b)} is missing")
+        yield Other(a, scope.kind(b, "term"), "the term {} is missing", about=b)
         rest = b if plus else ast.UnaryOp(ast.USub(), b)
-        yield Other(rest, "term", f"the term {name(a)} is missing")
+        yield Other(rest, "term", "the term {} is missing", about=a)
         sign = "subtracted, not added" if plus else "added, not subtracted"
-        yield Other(_of(a, flipped, b), "term", f"{name(b)} is {sign}")
+        yield Other(_of(a, flipped, b), "term", f"{{}} is {sign}", about=b)
         if not plus:
-            yield Other(b, "term", f"{name(a)} and the minus are missing", 0.1)
+            yield Other(b, "term", "{} and the minus are missing", 0.1, about=a)
             yield Other(_of(b, ast.Sub(), a), "factor", "the difference is the other way round")
         yield Other(_of(a, ast.Mult(), b), "constant", "it multiplies where it should add", 0.2)
     elif isinstance(op, ast.Pow):
         yield Other(a, "constant", "the power is missing")
         root = _call("np.sqrt", a)
         yield Other(root, "constant", "it takes a root in place of the power", 0.1)
+        yield Other(_of(a, ast.Mult(), b), "constant", "it multiplies, where it is a power", 0.1)
     elif isinstance(op, ast.MatMult):
         yield Other(_of(b, ast.MatMult(), a), "order", "the matrices are exchanged")
-        yield Other(a, "term", f"it does not multiply by {name(b)}", 0.1)
-        yield Other(b, "term", f"it does not multiply by {name(a)}", 0.1)
-        yield Other(_of(a, ast.MatMult(), _transposed(b)), "order", f"{name(b)} is transposed")
-        yield Other(_of(_transposed(a), ast.MatMult(), b), "order", f"{name(a)} is transposed")
+        yield Other(a, "term", "it does not multiply by {}", 0.1, about=b)
+        yield Other(b, "term", "it does not multiply by {}", 0.1, about=a)
+        yield Other(_of(a, ast.MatMult(), _transposed(b)), "order", "{} is transposed", about=b)
+        yield Other(_of(_transposed(a), ast.MatMult(), b), "order", "{} is transposed", about=a)
     elif isinstance(op, ast.Mod | ast.FloorDiv):
         yield Other(a, "constant", f"{_SYMBOL[type(op)]} is missing", 0.1)
+        yield Other(_of(a, ast.Div(), b), "constant", "it does not round down", 0.05)
     elif isinstance(op, ast.BitAnd | ast.BitOr):
         other = ast.BitOr() if isinstance(op, ast.BitAnd) else ast.BitAnd()
-        yield Other(a, "where", f"the condition {name(b)} is missing", 0.05)
-        yield Other(b, "where", f"the condition {name(a)} is missing", 0.05)
+        yield Other(a, "where", "the condition {} is missing", 0.05, about=b)
+        yield Other(b, "where", "the condition {} is missing", 0.05, about=a)
         yield Other(_of(a, other, b), "where", "and and or are exchanged", 0.1)
+
+
+def _guarded(node: ast.BinOp) -> Iterator[Other]:
+    """A divisor with a small number on top."""
+    for eps in _SMALL:
+        tree = _of(node.left, node.op, _of(node.right, ast.Add(), ast.Constant(eps)))
+        yield Other(tree, "constant", f"it adds {eps:g} to the divisor", 0.3)
+
+
+_SMALL = (1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 
 
 def _squares(node: ast.BinOp) -> Iterator[Other]:
@@ -221,13 +256,13 @@ def _logic(node: ast.BoolOp, scope: Scope) -> Iterator[Other]:
     for i, value in enumerate(node.values):
         rest = [v for j, v in enumerate(node.values) if j != i]
         tree = rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest)
-        yield Other(tree, "when", f"the condition {name(value)} is missing")
+        yield Other(tree, "when", "the condition {} is missing", about=value)
     yield from _settled(node)
 
 
 def _either(node: ast.IfExp, scope: Scope) -> Iterator[Other]:
-    yield Other(node.body, "when", f"it is {name(node.body)} always")
-    yield Other(node.orelse, "when", f"it is {name(node.orelse)} always")
+    yield Other(node.body, "when", "it is {} always", about=node.body)
+    yield Other(node.orelse, "when", "it is {} always", about=node.orelse)
     yield Other(ast.IfExp(node.test, node.orelse, node.body), "when", "the cases are exchanged")
 
 
@@ -261,13 +296,23 @@ def _called(node: ast.Call, scope: Scope) -> Iterator[Other]:
     kind = "order" if last in _ARRANGING else "constant"
     if last == "where" and len(args) == 3:
         test, a, b = args
-        yield Other(a, "where", f"it is {name(a)} everywhere")
-        yield Other(b, "where", f"it is {name(b)} everywhere")
+        yield Other(a, "where", "it is {} everywhere", about=a)
+        yield Other(b, "where", "it is {} everywhere", about=b)
         yield Other(_with(node, [test, b, a]), "where", "the cases are exchanged")
+        zero = ast.Constant(0.0)
+        yield Other(_with(node, [test, zero, b]), "where", "it is 0 in place of {}", about=a)
+        yield Other(_with(node, [test, a, zero]), "where", "it is 0 in place of {}", about=b)
         return
     for i, a in enumerate(args[:3]):
         cost = 0.0 if len(args) == 1 else 0.1 + 0.05 * i
         yield Other(a, kind, f"{func} is not applied", cost)
+    for i, a in enumerate(node.args[1:], start=1):
+        fewer = _with(node, [*node.args[:i], *node.args[i + 1 :]])
+        yield Other(fewer, scope.kind(a, _kind(last)), "{} is left out", 0.05, about=a)
+    if last in ("log", "sqrt"):
+        for eps in _SMALL:
+            under = _with(node, [_of(node.args[0], ast.Add(), ast.Constant(eps))])
+            yield Other(under, "constant", f"it adds {eps:g} under the {last}", 0.2)
     if isinstance(node.func, ast.Attribute) and _last(node.func.value) not in ("np", "math"):
         yield Other(node.func.value, kind, f".{last} is not applied", 0.05)
     if len(args) == 2:
@@ -298,7 +343,7 @@ def _kind(function: str) -> str:
 
 
 def _over_other_axes(node: ast.Call) -> Iterator[Other]:
-    """A reduction with its result spread, or one that keeps everything."""
+    """A reduction over another axis, or of which only one entry counts."""
     keywords = [k for k in node.keywords if k.arg != "axis"]
     positional = isinstance(node.func, ast.Attribute) and _last(node.func.value) != "np"
     args = node.args[: 0 if positional else 1]
@@ -306,6 +351,10 @@ def _over_other_axes(node: ast.Call) -> Iterator[Other]:
         k = ast.keyword("axis", ast.Constant(axis))
         tree = ast.Call(node.func, args, [*keywords, k])
         yield Other(tree, "reduction", f"it is taken over axis {axis}", 0.15)
+    of = node.func.value if positional and isinstance(node.func, ast.Attribute) else node.args[0]
+    for i, which in ((0, "first"), (-1, "last")):
+        one = ast.Subscript(of, ast.Constant(i), ast.Load())
+        yield Other(one, "reduction", f"only the {which} counts", 0.1)
 
 
 # ---- names, subscripts, tuples ------------------------------------------------------------------
@@ -313,10 +362,15 @@ def _over_other_axes(node: ast.Call) -> Iterator[Other]:
 
 def _variable(node: ast.Name, scope: Scope) -> Iterator[Other]:
     kind = scope.variables.get(node.id)
+    if kind is None:
+        yield from _function(node, scope)
     for v, other in scope.variables.items():
         if v != node.id and other == kind:
             variable = ast.Name(v, ast.Load())
             yield Other(variable, "constant", f"it takes {v} for {node.id}", 0.15)
+    for item in sorted(scope.items) if kind is not None and kind[0] == "array" else ():
+        tree = ast.parse(item, mode="eval").body
+        yield Other(tree, "constant", f"it takes {item} for {node.id}", 0.2)
     if kind is not None and kind[0] == "integers":
         yield from _other_integers(node)
     elif kind == ("int",):
@@ -326,6 +380,17 @@ def _variable(node: ast.Name, scope: Scope) -> Iterator[Other]:
         yield Other(ast.Constant(1), "constant", f"it takes 1 for {node.id}", 0.2)
     elif kind == ("bool",):
         yield from _settled(node)
+
+
+def _function(node: ast.Name, scope: Scope) -> Iterator[Other]:
+    """A function that is handed over, in place of another."""
+    arity = next((n for n, names in scope.functions.items() if node.id in names), None)
+    if arity is None:
+        return
+    for f in (*scope.functions[arity], *(_SMOOTH if arity == 1 else ())):
+        if f != node.id:
+            tree = ast.parse(f, mode="eval").body
+            yield Other(tree, "constant", f"it is {f}, not {node.id}", 0.1)
 
 
 def _other_integers(node: Tree) -> Iterator[Other]:
@@ -403,7 +468,7 @@ def _several(node: ast.Tuple, scope: Scope) -> Iterator[Other]:
             for i, part in enumerate(parts):
                 rest = [p for j, p in enumerate(parts) if j != i]
                 tree = ast.Tuple(rest, ast.Load())
-                yield Other(tree, "reduction", f"{name(part)} is left out", 0.1)
+                yield Other(tree, "reduction", "{} is left out", 0.1, about=part)
         return
     for order in permutations(range(len(parts))):
         if (order != tuple(range(len(parts))) and len(parts) <= 3) or _are_neighbours(order):
@@ -412,7 +477,7 @@ def _several(node: ast.Tuple, scope: Scope) -> Iterator[Other]:
     for i, part in enumerate(parts):
         rest = [p for j, p in enumerate(parts) if j != i]
         tree = ast.Tuple(rest, ast.Load())
-        yield Other(tree, "reduction", f"{name(part)} is left out", 0.1)
+        yield Other(tree, "reduction", "{} is left out", 0.1, about=part)
 
 
 def _are_neighbours(order: Sequence[int]) -> bool:
@@ -433,12 +498,15 @@ def _dressed(node: Tree, scope: Scope, cost: float) -> Iterator[Other]:
         (_of(one, ast.Div(), node), "1 over that"),
         (_of(node, ast.Add(), one), "that plus 1"),
     ):
-        yield Other(tree, "constant", f"it takes {what} for {name(node)}", cost)
-    for option in _options(scope):
+        yield Other(tree, "constant", f"it takes {what} for {{}}", cost, about=node)
+    kind = scope.variables.get(node.id) if isinstance(node, ast.Name) else None
+    arrays = {v: k for v, k in scope.variables.items() if k[:2] == ("array", "f")}
+    alike = [v for v, k in arrays.items() if kind is None or k == kind]
+    for option in (*_options(scope), *(ast.Name(v, ast.Load()) for v in alike)):
         text = ast.unparse(option)
         times, over = _of(node, ast.Mult(), option), _of(node, ast.Div(), option)
-        yield Other(times, "factor", f"it multiplies {name(node)} by {text}", cost + 0.05)
-        yield Other(over, "factor", f"it divides {name(node)} by {text}", cost + 0.05)
+        yield Other(times, "factor", f"it multiplies {{}} by {text}", cost + 0.05, about=node)
+        yield Other(over, "factor", f"it divides {{}} by {text}", cost + 0.05, about=node)
 
 
 def _options(scope: Scope) -> Iterator[Tree]:

@@ -8,14 +8,16 @@ import numpy as np
 from npnet.contract import Array
 from npnet.verify.case import Example
 from npnet.verify.diagnose.formula.source import Change, changes, marked, marking, traced
+from npnet.verify.diagnose.otherwise import partly
 from npnet.verify.diagnose.probe import Asker, View
 from npnet.verify.diagnose.reading import Reading, Readings
 
 _SECONDS = 0.3  # for one answer: with a slip a loop may never come to an end
+_MARKING = 0.4  # seconds for the question which statements matter
 _COST = 2.0
 _AS_LIKELY = 0.06
 _TELLING = 3  # numbers that no slip gives by accident
-_UNHEARD, _ELSEWHERE, _UNKNOWN = 0.5, 0.3, 0.05
+_UNHEARD, _ELSEWHERE, _UNKNOWN = 0.5, 0.3, 0.1
 
 
 class Formula:
@@ -65,7 +67,10 @@ class Formula:
         residual = np.inf if value is None or value.shape != v.want.shape else v.residual(explains)
         text = change.text if residual <= 1 else ""
         s = change.slip
-        return Reading(("slip", str(id(change))), s.kind, text, explains, _COST + s.cost), residual
+        cost = _COST + change.cost
+        if residual <= 1:
+            cost += partly(v, self._answers[id(v.probe), change])
+        return Reading(("slip", str(id(change))), s.kind, text, explains, cost), residual
 
     def _effort(self, v: View) -> tuple[bool, bool, int]:
         """What is known already comes first, and then what is small, but not a single number."""
@@ -81,10 +86,10 @@ class Formula:
         if key not in self._changes:
             example = v.probe.example
             ran = traced(lambda: self._asked(example))
-            lines = ran.forward if forward or not ran.backward else ran.backward
+            lines = ran.forward if forward else ran.both
             doubts = self._doubts(example, list(marked(lines, ran)), off)
-            found = list(changes(lines, ran))
-            told = [(c.slip.cost + doubts.get(_at(c), 0.0), c) for c in found]
+            found = list(changes(lines, ran, frozenset(v.probe.config)))
+            told = [(c.cost + doubts.get(_at(c), _UNKNOWN), c) for c in found]
             self._changes[key] = sorted(told, key=lambda one: one[0])
         return self._changes[key]
 
@@ -96,8 +101,11 @@ class Formula:
         It does not explain what is off where it has no influence, nor what is right where it has.
         """
         right = self._asked(example)
+        stop = time.monotonic() + _MARKING
         found = {}
         for change in values:
+            if time.monotonic() > stop:
+                break
             with marking() as hit, change.made() as can:
                 wrong = self._asked(example) if can else {}
             moved = {n for n, a in right.items() if n in wrong and _differs(a, wrong[n])}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from npnet.verify.diagnose.formula.expressions import Scope, name, others
+from npnet.verify.diagnose.formula.expressions import Other, Scope, name, others
 
 Function = ast.FunctionDef
 
@@ -16,16 +16,15 @@ class Slip:
     """One change to a function's tree: `swap` makes it, and undoes it the second time.
 
     line, end: of the statement
-    told: the expression around it, as it is and as it would be
+    told: what is done, and the expression around it, as it is and as it would be
     """
 
     kind: str
-    what: str
     line: int
     end: int
     cost: float
     swap: Callable[[], None]
-    told: Callable[[], tuple[str, str]]
+    told: Callable[[], tuple[str, str, str]]
 
 
 def slips(function: Function, lines: Set[int], scope: Scope) -> Iterator[Slip]:
@@ -38,9 +37,9 @@ def slips(function: Function, lines: Set[int], scope: Scope) -> Iterator[Slip]:
             for parent, key, node in _expressions(statement):
                 for o in others(node, scope):
                     swap = _swap(parent, key, o.tree)
-                    told = partial(_around, statement, node, o.tree, swap)
+                    told = partial(_around, statement, node, o, swap)
                     lines_ = statement.lineno, statement.end_lineno or statement.lineno
-                    yield Slip(o.kind, o.what, *lines_, o.cost, swap, told)
+                    yield Slip(o.kind, *lines_, o.cost, swap, told)
 
 
 MARK = "__npnet_off__"
@@ -57,7 +56,7 @@ def marks(function: Function, lines: Set[int]) -> Iterator[Slip]:
             off = ast.Call(ast.Name(MARK, ast.Load()), [value], [])
             swap = _swap(statement, "value", off)
             end = statement.end_lineno or statement.lineno
-            yield Slip("", "", statement.lineno, end, 0.0, swap, lambda: ("", ""))
+            yield Slip("", statement.lineno, end, 0.0, swap, lambda: ("", "", ""))
 
 
 def _blocks(function: Function) -> Iterator[list[ast.stmt]]:
@@ -152,8 +151,8 @@ _WIDE = 56
 
 
 def _around(
-    statement: ast.stmt, node: ast.expr, tree: ast.expr, swap: Callable[[], None]
-) -> tuple[str, str]:
+    statement: ast.stmt, node: ast.expr, other: Other, swap: Callable[[], None]
+) -> tuple[str, str, str]:
     """The expression around a node before and after, as large as a line can show."""
     for outer in (statement, *_holders(statement, node), node):
         if isinstance(outer, ast.If | ast.While):
@@ -169,10 +168,10 @@ def _around(
             continue
         swap()
         try:
-            return old, ast.unparse(outer)
+            return other.text, old, ast.unparse(outer)
         finally:
             swap()
-    return ast.unparse(node), ast.unparse(tree)
+    return other.text, ast.unparse(node), ast.unparse(other.tree)
 
 
 def _holders(statement: ast.stmt, node: ast.expr) -> list[ast.AST]:
@@ -198,25 +197,25 @@ def _holders(statement: ast.stmt, node: ast.expr) -> list[ast.AST]:
 def _of_statement(block: list[ast.stmt], i: int) -> Iterator[Slip]:
     s = block[i]
     for new, kind, what, cost in _instead(s):
-        told = partial(_both, s, new)
+        told = partial(_both, what, s, new)
         end = s.lineno if isinstance(s, ast.If | ast.For) else s.end_lineno or s.lineno
-        yield Slip(kind, what, s.lineno, end, cost, _in_block(block, i, new), told)
+        yield Slip(kind, s.lineno, end, cost, _in_block(block, i, new), told)
     if i + 1 < len(block) and _may_move(s) and _may_move(block[i + 1]):
         after = block[i + 1]
 
         def exchange() -> None:
             block[i], block[i + 1] = block[i + 1], block[i]
 
-        def both() -> tuple[str, str]:
-            return f"{_short(s)}; {_short(after)}", f"{_short(after)}; {_short(s)}"
+        def both() -> tuple[str, str, str]:
+            what = "the order of the two is another"
+            return what, f"{_short(s)}; {_short(after)}", f"{_short(after)}; {_short(s)}"
 
         end = after.end_lineno or after.lineno
-        what = "the order of the two is another"
-        yield Slip("constant", what, s.lineno, end, 0.2, exchange, both)
+        yield Slip("constant", s.lineno, end, 0.2, exchange, both)
 
 
-def _both(old: ast.stmt, new: ast.stmt) -> tuple[str, str]:
-    return _short(old), _short(new)
+def _both(what: str, old: ast.stmt, new: ast.stmt) -> tuple[str, str, str]:
+    return what, _short(old), _short(new)
 
 
 def _may_move(s: ast.stmt) -> bool:

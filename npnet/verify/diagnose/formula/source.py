@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -57,6 +57,12 @@ class Change:
         finally:
             self.function.__code__ = right
 
+    @property
+    def cost(self) -> float:
+        """How far-fetched it is; what layers share is less likely than a layer's own lines."""
+        shared = Path(self.function.__code__.co_filename).name.startswith("_")
+        return self.slip.cost + 0.04 * shared
+
     @cached_property
     def source(self) -> Source:
         """Where in npnet it is."""
@@ -67,9 +73,9 @@ class Change:
     @cached_property
     def text(self) -> str:
         """What the candidate does, as a sentence."""
-        old, new = self.slip.told()
+        what, old, new = self.slip.told()
         place = f"{self.source.file}, line {self.source.line}"
-        return f"{self.slip.what}: it is what `{new}` gives in place of `{old}` ({place})"
+        return f"{what}: it is what `{new}` gives in place of `{old}` ({place})"
 
 
 # ---- what runs ----------------------------------------------------------------------------------
@@ -85,6 +91,12 @@ class Ran:
     forward: dict[str, set[int]] = field(default_factory=dict)
     backward: dict[str, set[int]] = field(default_factory=dict)
     kinds: dict[tuple[str, int], dict[str, Kind]] = field(default_factory=dict)
+
+    @property
+    def both(self) -> Lines:
+        """The lines of both passes."""
+        files = [*self.forward, *self.backward]
+        return {f: self.forward.get(f, set()) | self.backward.get(f, set()) for f in files}
 
 
 def traced(run: Callable[[], Any]) -> Ran:
@@ -124,9 +136,9 @@ def traced(run: Callable[[], Any]) -> Ran:
     return ran
 
 
-def changes(lines: Lines, ran: Ran) -> Iterator[Change]:
-    """The slips in these lines."""
-    for function, node, tree, scope, own in _functions_of(lines, ran):
+def changes(lines: Lines, ran: Ran, config: frozenset[str]) -> Iterator[Change]:
+    """The slips in these lines; config: the names of the options."""
+    for function, node, tree, scope, own in _functions_of(lines, ran, config):
         for slip in slips(node, own, scope):
             yield Change(slip, function, tree)
 
@@ -168,7 +180,7 @@ def marking() -> Iterator[list[bool]]:
 
 
 def _functions_of(
-    lines: Lines, ran: Ran
+    lines: Lines, ran: Ran, config: frozenset[str] = frozenset()
 ) -> Iterator[tuple[FunctionType, ast.FunctionDef, ast.Module, Scope, frozenset[int]]]:
     """The functions that have lines here, with their trees, names, and the lines."""
     for file in lines:
@@ -177,9 +189,9 @@ def _functions_of(
             continue
         source = _parsed(file)
         arity: dict[int, list[str]] = {}
-        for node in source.body:
-            if isinstance(node, ast.FunctionDef):
-                arity.setdefault(len(node.args.args), []).append(node.name)
+        for name, f in vars(module).items():
+            if isinstance(f, FunctionType):
+                arity.setdefault(f.__code__.co_argcount, []).append(name)
         for owner, node in _definitions(source):
             function = _live(module, owner, node)
             inside = range(node.lineno, (node.end_lineno or 0) + 1)
@@ -191,7 +203,8 @@ def _functions_of(
                 kinds |= held if where == file and line in inside else {}
             bare = ast.FunctionDef(node.name, node.args, node.body, [], node.returns)
             tree = ast.Module([ast.copy_location(bare, node)], [])
-            yield function, bare, tree, _scope(node, kinds, arity), own
+            kinds = _constants(module) | kinds
+            yield function, bare, tree, _scope(node, kinds, arity, config), own
 
 
 def _file(m: ModuleType) -> str | None:
@@ -229,18 +242,29 @@ def _live(module: ModuleType, owner: str | None, node: ast.FunctionDef) -> Funct
     return found
 
 
-def _scope(node: ast.FunctionDef, kinds: Mapping[str, Kind], arity: Any) -> Scope:
+def _constants(module: ModuleType) -> dict[str, Kind]:
+    """The numbers of a module."""
+    return {n: kind_of(x) for n, x in vars(module).items() if type(x) is float}
+
+
+def _scope(
+    node: ast.FunctionDef, kinds: Mapping[str, Kind], arity: Any, config: frozenset[str]
+) -> Scope:
     """What a function has at hand, as it was when it ran."""
     names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
     names |= {a.arg for a in ast.walk(node) if isinstance(a, ast.arg)}
     held = {n: k for n, k in kinds.items() if n in names and n not in _NO_VALUES}
     options = {n.removeprefix("self."): k for n, k in kinds.items() if n.startswith("self.")}
-    keys = [
-        n.slice.value for n in ast.walk(node)
-        if isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Constant)
-        and isinstance(n.slice.value, str)
-    ]  # fmt: skip
-    return Scope(held, arity, options, list(dict.fromkeys(keys)))
+    keys = [n.slice.value for n in ast.walk(node) if _is_item(n)]
+    items = [ast.unparse(n) for n in ast.walk(node) if _is_item(n)]
+    return Scope(held, arity, options, list(dict.fromkeys(keys)), config, set(items))
+
+
+def _is_item(n: ast.AST) -> TypeGuard[Any]:
+    """Whether it is something looked up by name."""
+    if not isinstance(n, ast.Subscript) or not isinstance(n.ctx, ast.Load):
+        return False
+    return isinstance(n.slice, ast.Constant) and isinstance(n.slice.value, str)
 
 
 def _compiled(tree: ast.Module, right: CodeType) -> CodeType | None:
