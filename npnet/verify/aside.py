@@ -13,9 +13,11 @@ import signal
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 _CHUNK = 1 << 16
+_MEMORY = 1 << 32
 
 
 class Died(Exception):
@@ -49,6 +51,7 @@ def aside(function: Callable[[], Any], seconds: float) -> Any:
 
 def _answer(function: Callable[[], Any], writing: int) -> None:
     """Compute, write, and leave without anything that an ordinary exit does."""
+    _limit_memory()
     gc.callbacks.clear()  # a deadline that rings in one of these is lost
     try:
         text = json.dumps(function()).encode()
@@ -56,6 +59,16 @@ def _answer(function: Callable[[], Any], writing: int) -> None:
             text = text[os.write(writing, text) :]
     finally:
         os._exit(0)
+
+
+def _limit_memory() -> None:
+    """What is computed here may ask for an array of any size."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY, hard))
 
 
 def _read(reading: int, stop: float) -> bytes:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -251,10 +252,15 @@ class Trial:
 
         Whatever a diagnosis does, the findings are told.
         """
-        try:
-            told = aside(lambda: self._diagnosed(findings), _DIAGNOSIS_SECONDS * len(findings))
-        except Died as death:
-            return _unexplained(findings, str(death))
+        for formula in (True, False):  # a formula with a slip may call for what kills
+            try:
+                seconds = _DIAGNOSIS_SECONDS * len(findings)
+                told = aside(partial(self._diagnosed, findings, formula), seconds)
+                break
+            except Died as death:
+                reason = str(death)
+        else:
+            return _unexplained(findings, reason)
         return [
             replace(
                 f,
@@ -265,15 +271,15 @@ class Trial:
             for f, one in zip(findings, told, strict=True)
         ]
 
-    def _diagnosed(self, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    def _diagnosed(self, findings: Sequence[Finding], formula: bool) -> list[dict[str, Any]]:
         """The diagnosis as plain values."""
-        diagnosis = Diagnosis(self.candidate, self.spec, self.record)
+        diagnosis = Diagnosis(self.candidate, self.spec, self.record, formula)
         try:
             dialect = diagnosis.dialect(findings)
             if dialect is not None:
                 found = [spoken(f, dialect, findings[0].id) for f in findings]
             else:
-                found = related([replace(f, explanations=diagnosis.explain(f)) for f in findings])
+                found = related(diagnosis.explained(findings))
         except Exception as error:
             found = _unexplained(findings, f"{type(error).__name__}: {error}")
         return [

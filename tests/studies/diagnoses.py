@@ -1,6 +1,6 @@
 """How often the first explanation of a planted mistake is its true cause.
 
-    python -m tests.studies.diagnoses [LAYER…] [--every 1] [--examples 60] [--seed 1] [--show]
+    python -m tests.studies.diagnoses [LAYER…] [--every 1] [--offset 0] [--examples 60] [--seed 1] [--show]
 
 Every mutant states its cause beforehand (tests/mutants/causes.py). A first explanation is right if
 its kind is one of these, or if it names the statement of npnet's formula that the mutant changes,
@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("layers", nargs="*")
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--offset", type=int, default=0)
     parser.add_argument("--examples", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-j", type=int, default=2)
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     mutants = all_mutants()
     chosen = [i for i, m in enumerate(mutants) if not asked.layers or m.layer in asked.layers]
-    chosen = chosen[:: asked.every]
+    chosen = chosen[asked.offset :: asked.every]
     first: dict[str, Counter[str]] = {}
     three: Counter[str] = Counter()
     seconds: list[tuple[float, str]] = []

@@ -33,7 +33,7 @@ from npnet.verify.dialect import Dialect
 from npnet.verify.finding import BROKEN, Explanation, Finding, Verdict
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.spec import Spec
-from npnet.verify.targets import own_function
+from npnet.verify.targets import own_function, specs
 
 _SECONDS = 2.0
 _FAILING, _AGREEING = 3, 2  # examples that a dialect is tried on
@@ -67,12 +67,15 @@ SUSPICIONS: tuple[Suspicion, ...] = (
 class Diagnosis:
     """Explains the findings of one candidate in one dtype."""
 
-    def __init__(self, candidate: Candidate, spec: Spec, record: Record) -> None:
+    def __init__(
+        self, candidate: Candidate, spec: Spec, record: Record, formula: bool = True
+    ) -> None:
+        """formula: whether npnet's own formula is run with slips in it."""
         self._candidate, self._spec = candidate, spec
         self._asker = Asker(candidate.function, spec)
         self._record = record
         self._answers = Answers(record.values)
-        own = own_function(spec.name)
+        own = own_function(spec.name) if formula else None
         self._formula = Formula(None if own is None else Asker(own, spec))
 
     def dialect(self, findings: Sequence[Finding]) -> Dialect | None:
@@ -84,6 +87,20 @@ class Diagnosis:
         asked = [*chosen(failing, _FAILING), *chosen(agreeing, _AGREEING)]
         double = PRECISIONS["float64"]
         return recognise(self._candidate, self._spec, asked, double) if failing else None
+
+    def explained(self, findings: Sequence[Finding]) -> list[Finding]:
+        """The findings with their explanations.
+
+        A slip that explains one of them is tried again on those before it that have none.
+        """
+        told = [replace(f, explanations=self.explain(f)) for f in findings]
+        if not self._formula.found:
+            return told
+        claimed = [any(e.certain for e in f.explanations) for f in told]
+        return [
+            f if done else replace(f, explanations=self.explain(f))
+            for f, done in zip(told, claimed, strict=True)
+        ]
 
     def explain(self, finding: Finding) -> tuple[Explanation, ...]:
         """Ranked explanations: those that reconstruct the answer, then where and when it is off."""
@@ -97,6 +114,7 @@ class Diagnosis:
     def _explained(
         self, finding: Finding, found: list[Explanation], stop: float
     ) -> tuple[Explanation, ...]:
+        known = found[0] if found else None
         hopeless = finding.verdict in BROKEN  # what breaks down is not asked again
         probes = [] if hopeless else self._probes(finding, stop - _SECONDS / 2)
         when = only_when(self._record.seen, key_of(finding.quantity))
@@ -107,6 +125,8 @@ class Diagnosis:
         if numbers or nonlinear:
             limited = when is not None and when.failing >= _ALWAYS
             readings = self._readings(finding, probes, stop, limited)
+        if known is not None:  # an overflow is no formula that is wrong in most cases only
+            readings = [e for e in readings if "cases looked at" not in e.text]
         if when is not None and when.numbers:  # a wrong formula is wrong for ordinary numbers, too
             readings = [e for e in readings if e.kind in _OF_NUMBERS]
         found = [*([shaped] if shaped else []), *readings, *found]
@@ -173,6 +193,7 @@ class Diagnosis:
                 readings = (
                     *otherwise.fitted_eps(v, self._asker, stop),
                     *otherwise.overlapping(v, self._asker, stop),
+                    *otherwise.relatives(v, self._asker, specs().values(), stop),
                 )
                 searched.add((r, v.residual(r.explains)) for r in readings)
         return searched

@@ -7,7 +7,7 @@ is the only model of itself that is needed, so every option of every layer is co
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
@@ -19,6 +19,7 @@ from npnet.verify.case import Example, Slot
 from npnet.verify.diagnose.probe import Asker, Probe, View
 from npnet.verify.diagnose.reading import Reading
 from npnet.verify.diagnose.record import is_same
+from npnet.verify.spec import Spec
 
 Universe = Mapping[str, Sequence[Any]]
 """The values of every option that the run has asked."""
@@ -70,8 +71,10 @@ def fitted_eps(v: View, asker: Asker, stop: float) -> Iterator[Reading]:
 
     def off(exponent: float) -> tuple[float, Array | None]:
         changed = replace(v.probe.example, config={**v.probe.example.config, "eps": 10.0**exponent})
+        if time.monotonic() > stop:
+            return np.inf, None
         value = (asker.twin(changed) or {}).get(v.quantity)
-        if value is None or value.shape != v.want.shape or time.monotonic() > stop:
+        if value is None or value.shape != v.want.shape:
             return np.inf, None
         return v.residual(value - v.base), value - v.base
 
@@ -86,6 +89,22 @@ def fitted_eps(v: View, asker: Asker, stop: float) -> Iterator[Reading]:
     if value is not None and residual <= 1:
         text = f"it answers as if eps were {10.0**exponent:.3g}"
         yield Reading(("eps", f"{exponent:.2f}"), "option", text, value, 1.9)
+
+
+def relatives(v: View, asker: Asker, others: Iterable[Spec], stop: float) -> Iterator[Reading]:
+    """The answers of other twins to the same question: another activation, another loss."""
+    example = v.probe.example
+    if any(name.startswith("state ") for name in example.arrays):
+        return
+    for spec in others:
+        if time.monotonic() > stop:
+            return
+        if spec.optimizer or spec.schedule or spec.fragile or spec.name == example.spec:
+            continue
+        asked = replace(example, spec=spec.name, config={})
+        value = (Asker(asker.function, spec).twin(asked) or {}).get(v.quantity)
+        if value is not None and value.shape == v.want.shape:
+            yield Reading(("relative", spec.name), "constant", f"it is {spec.name}", value, 2.5)
 
 
 def overlapping(v: View, asker: Asker, stop: float) -> Iterator[Reading]:
@@ -275,6 +294,8 @@ def _given(example: Example) -> Iterator[Question]:
         if first:
             for where, without in _without_ends(a):
                 yield ask(f"it does not see {told} in {where}", without, "where", 2.1)
+        for f, value in _functions(a) if first else ():
+            yield ask(f"it takes {f} of {told} first", value, "constant", 1.9)
         if not first:
             text = f"{told} is ignored: it answers as if that were 0"
             yield ask(text, np.zeros_like(a), "ignored", 1.3)
@@ -313,6 +334,22 @@ def _given(example: Example) -> Iterator[Question]:
             question = ask(f"{told} is transposed", np.swapaxes(a, 1, 2), "order", 1.7)
             yield replace(question, moved=moved)
     yield from _exchanged(example)
+
+
+def _functions(a: Array) -> Iterator[tuple[str, Array]]:
+    """What people apply to a score or a probability before it is asked for."""
+    with np.errstate(all="ignore"):
+        yield "the sigmoid", 1 / (1 + np.exp(-a))
+        yield "the tangent", np.tanh(a)
+        yield "the exponential", np.exp(a)
+        if (a > 0).all():
+            yield "the logarithm", np.log(a)
+        for axis in {1, a.ndim - 1} - {0} if a.ndim > 1 else ():
+            if a.shape[axis] > 1:
+                e = np.exp(a - a.max(axis, keepdims=True))
+                softmax = e / e.sum(axis, keepdims=True)
+                yield f"a softmax over {_counted_back(axis - a.ndim)}", softmax
+                yield f"a log-softmax over {_counted_back(axis - a.ndim)}", np.log(softmax)
 
 
 def _without_ends(a: Array) -> Iterator[tuple[str, Array]]:

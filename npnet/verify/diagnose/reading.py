@@ -26,6 +26,7 @@ class Reading:
     claims: bool = True
 
 
+_PARTIAL = 0.6  # what it costs to explain most probes only
 _WELL = 3  # probes of different kinds that are explained: no accident
 
 
@@ -107,8 +108,10 @@ class Readings:
             told.add(s.kind)
             n = len(s.residuals)
             some = f" (in {n} of {self.probes} cases looked at)" if n < self.probes else ""
-            certain = s.claims and (n == self.probes or n >= _WELL)
-            yield s.cost, Explanation(s.kind, s.text + some, max(s.residuals), certain)
+            well = n >= _WELL and s.kind != "precision"  # which is a size, not a reconstruction
+            certain = s.claims and (n == self.probes or well)
+            cost = s.cost + (_PARTIAL if n < self.probes else 0.0)
+            yield cost, Explanation(s.kind, s.text + some, max(s.residuals), certain)
 
 
 def ranked(explanations: Sequence[Explanation], most: int = 5) -> tuple[Explanation, ...]:

@@ -118,7 +118,8 @@ def _arithmetic(node: ast.BinOp, scope: Scope) -> Iterator[Other]:
         yield Other(_of(b, ast.Div(), a), "factor", "it divides by {}", 0.1, about=a)
         yield Other(_of(a, ast.Add(), b), "constant", "it adds where it should multiply", 0.2)
         yield from _squares(node)
-        yield Other(ast.Constant(0.0), "zero", "{} is missing", 0.1, about=node)
+        nothing = _of(ast.Constant(0.0), ast.Mult(), node)
+        yield Other(nothing, "zero", "{} is missing", 0.1, about=node)
     elif isinstance(op, ast.Div):
         kind = scope.kind(b, "factor")
         yield Other(a, kind, "it does not divide by {}", about=b)
@@ -304,7 +305,8 @@ def _called(node: ast.Call, scope: Scope) -> Iterator[Other]:
         yield Other(_with(node, [test, a, zero]), "where", "it is 0 in place of {}", about=b)
         return
     for i, a in enumerate(args[:3]):
-        cost = 0.0 if len(args) == 1 else 0.1 + 0.05 * i
+        plain = len(args) == 1 and func.startswith("np.")
+        cost = 0.0 if plain else 0.1 + 0.05 * i
         yield Other(a, kind, f"{func} is not applied", cost)
     for i, a in enumerate(node.args[1:], start=1):
         fewer = _with(node, [*node.args[:i], *node.args[i + 1 :]])
@@ -401,9 +403,12 @@ def _other_integers(node: Tree) -> Iterator[Other]:
     minus = ast.UnaryOp(ast.USub(), ast.Constant(1))
     turned = ast.Subscript(node, ast.Slice(step=minus), ast.Load())
     first = ast.Subscript(node, ast.Slice(None, ast.Constant(1)), ast.Load())
-    yield Other(_of(ones, ast.Mult(), count), "option", f"{text} is ignored: it takes 1 for all")
-    yield Other(turned, "order", f"{text} is read in reversed order")
-    yield Other(_of(first, ast.Mult(), count), "option", f"the first of {text} is taken for all")
+    for tree, kind, what in (
+        (_of(ones, ast.Mult(), count), "option", f"{text} is ignored: it takes 1 for all"),
+        (turned, "order", f"{text} is read in reversed order"),
+        (_of(first, ast.Mult(), count), "option", f"the first of {text} is taken for all"),
+    ):
+        yield Other(tree, kind, what, 0.1)
 
 
 def _option(node: ast.Attribute, scope: Scope) -> Iterator[Other]:

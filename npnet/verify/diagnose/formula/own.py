@@ -28,6 +28,7 @@ class Formula:
         self._own = own
         self._changes: dict[tuple[int, bool], list[tuple[float, Change]]] = {}
         self._answers: dict[tuple[int, Change], dict[str, Array]] = {}
+        self._kept: list[tuple[float, Change]] = []  # what has explained something
 
     def readings(self, views: Sequence[View], agreeing: Iterator[View], stop: float) -> Readings:
         """The likeliest slips that explain every view."""
@@ -38,7 +39,7 @@ class Formula:
         kept: list[Change] = []
         per_view: list[list[tuple[Reading, float]]] = [[] for _ in views]
         limit = np.inf
-        for likely, change in self._of(views[0]):
+        for likely, change in (*self._kept, *self._of(views[0])):
             if time.monotonic() > stop or likely > limit:
                 break
             told = list(self._explaining(change, views))
@@ -46,12 +47,18 @@ class Formula:
                 one.append(explained)
             if len(told) == len(views):
                 kept.append(change)
+                self._kept += [] if (likely, change) in self._kept else [(likely, change)]
                 limit = min(limit, likely + _AS_LIKELY)
         for one in per_view:
             found.add(one)
         for v in agreeing:
             found.contradict([self._reading(change, v) for change in kept])
         return found
+
+    @property
+    def found(self) -> bool:
+        """Whether a slip has explained something."""
+        return bool(self._kept)
 
     def _explaining(self, change: Change, views: Sequence[View]) -> Iterator[tuple[Reading, float]]:
         """What a slip says of one view after the other, as long as it explains them."""
@@ -63,7 +70,7 @@ class Formula:
 
     def _reading(self, change: Change, v: View) -> tuple[Reading, float]:
         value = self._answer(change, v)
-        explains = v.want if value is None else value - v.base
+        explains = v.want if value is None else value.astype(np.float64) - v.base
         residual = np.inf if value is None or value.shape != v.want.shape else v.residual(explains)
         text = change.text if residual <= 1 else ""
         s = change.slip
@@ -120,7 +127,8 @@ class Formula:
             with change.made() as can:
                 self._answers[key] = self._asked(v.probe.example) if can else {}
         kept = v.probe.arrays.get(v.quantity.removeprefix("next "))
-        return self._answers[key].get(v.quantity, kept if "next " in v.quantity else None)
+        value = self._answers[key].get(v.quantity, kept if "next " in v.quantity else None)
+        return value if value is not None and value.dtype.kind in "fiub" else None
 
     def _asked(self, example: Example) -> dict[str, Array]:
         assert self._own is not None

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 from npnet.verify.diagnose.formula.expressions import Other, Scope, name, others
@@ -29,6 +30,7 @@ class Slip:
 
 def slips(function: Function, lines: Set[int], scope: Scope) -> Iterator[Slip]:
     """The slips in those statements of a function that stand in these lines."""
+    yield from _exchanged(function, scope)
     for block in _blocks(function):
         for i, statement in enumerate(block):
             if not _is_in(statement, lines) or _is_plumbing(statement):
@@ -40,6 +42,24 @@ def slips(function: Function, lines: Set[int], scope: Scope) -> Iterator[Slip]:
                     told = partial(_around, statement, node, o, swap)
                     lines_ = statement.lineno, statement.end_lineno or statement.lineno
                     yield Slip(o.kind, *lines_, o.cost, swap, told)
+
+
+def _exchanged(function: Function, scope: Scope) -> Iterator[Slip]:
+    """Two numbers in each other's place throughout a function."""
+    numbers = [n for n, kind in scope.variables.items() if kind == ("float",)]
+    names = [n for n in ast.walk(function) if isinstance(n, ast.Name)]
+    for a, b in combinations(numbers, 2):
+        both = {a: b, b: a}
+        found = [n for n in names if n.id in both and isinstance(n.ctx, ast.Load)]
+
+        def swap(found: list[ast.Name] = found, both: dict[str, str] = both) -> None:
+            for n in found:
+                n.id = both[n.id]
+
+        told = f"{a} and {b} are exchanged", f"{a}, {b}", f"{b}, {a}"
+        if {n.id for n in found} == set(both):
+            line = found[0].lineno
+            yield Slip("constant", line, line, 0.1, swap, lambda told=told: told)  # type: ignore[misc]
 
 
 MARK = "__npnet_off__"

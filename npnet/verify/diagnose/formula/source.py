@@ -75,7 +75,7 @@ class Change:
         """What the candidate does, as a sentence."""
         what, old, new = self.slip.told()
         place = f"{self.source.file}, line {self.source.line}"
-        return f"{what}: it is what `{new}` gives in place of `{old}` ({place})"
+        return f"{what}: the numbers are those of `{new}` in place of `{old}` ({place})"
 
 
 # ---- what runs ----------------------------------------------------------------------------------
@@ -163,8 +163,8 @@ def marking() -> Iterator[list[bool]]:
         if type(value) is float:
             hit.append(True)
             return 1.37 * value + 0.11
-        if type(value) is tuple:
-            return tuple(map(off, value))
+        if type(value) in (tuple, list):
+            return type(value)(map(off, value))
         if type(value) is dict:
             return {name: off(v) for name, v in value.items()}
         return value
