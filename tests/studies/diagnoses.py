@@ -1,6 +1,6 @@
 """How often the first explanation of a planted mistake is its true cause.
 
-    python -m tests.studies.diagnoses [LAYER…] [--every 1] [--offset 0] [--examples 60] [--seed 1] [--show]
+    python -m tests.studies.diagnoses [LAYER…] [--every 1] [--offset 0] [--examples 60] [--show]
 
 Every mutant states its cause beforehand (tests/mutants/causes.py). A first explanation is right if
 its kind is one of these, or if it names the statement of npnet's formula that the mutant changes,

@@ -349,7 +349,10 @@ def _over_other_axes(node: ast.Call) -> Iterator[Other]:
     keywords = [k for k in node.keywords if k.arg != "axis"]
     positional = isinstance(node.func, ast.Attribute) and _last(node.func.value) != "np"
     args = node.args[: 0 if positional else 1]
+    given = [ast.unparse(k.value) for k in node.keywords if k.arg == "axis"]
     for axis in (0, 1, -1, -2):
+        if given == [str(axis)]:
+            continue
         k = ast.keyword("axis", ast.Constant(axis))
         tree = ast.Call(node.func, args, [*keywords, k])
         yield Other(tree, "reduction", f"it is taken over axis {axis}", 0.15)
@@ -452,7 +455,7 @@ def _item(node: ast.Subscript, scope: Scope) -> Iterator[Other]:
         slices += [ast.Slice(at.lower, None, at.step)] if at.upper is not None else []
         slices += [ast.Slice(None, at.upper, at.step)] if at.lower is not None else []
         slices += [ast.Slice(one, None), ast.Slice(None, minus)]
-        for s in slices:
+        for s in (s for s in slices if ast.dump(s) != ast.dump(at)):
             tree = ast.Subscript(node.value, s, ast.Load())
             yield Other(tree, "order", "the slice is another", 0.15)
 
