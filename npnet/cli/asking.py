@@ -10,7 +10,7 @@ import click
 
 import npnet
 from npnet.cli.base import Unverifiable, new_directory, prepare
-from npnet.cli.options import at_least_one, formats, names, one_of, seconds
+from npnet.cli.options import at_least_one, formats, names, one_of, over_profile, seconds
 from npnet.cli.output import annotate, exit_code
 
 if TYPE_CHECKING:
@@ -23,13 +23,17 @@ DEVICES = ("cpu", "cuda", "auto")
 @click.command()
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option(
+    "--profile",
+    callback=one_of("quick", "ci", "nightly"),
+    metavar="NAME",
+    help="quick: 25 examples; ci: 200; nightly: 2000, with a fresh seed. [default: ci]",
+)
+@click.option(
     "--examples",
     type=int,
-    default=200,
-    show_default=True,
     callback=at_least_one,
     metavar="N",
-    help="Drawn structures per candidate and dtype.",
+    help="Drawn structures per candidate and dtype; wins over the profile.",
 )
 @click.option(
     "--dtype",
@@ -53,7 +57,7 @@ DEVICES = ("cpu", "cuda", "auto")
     callback=names,
     help="What to judge.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed asks the same.")
+@click.option("--seed", type=int, help="The same seed asks the same. [default: 0]")
 @click.option(
     "-j",
     "--jobs",
@@ -86,11 +90,12 @@ DEVICES = ("cpu", "cuda", "auto")
 def verify(
     ctx: click.Context,
     targets: tuple[str, ...],
-    examples: int,
+    profile: str | None,
+    examples: int | None,
     dtype: tuple[str, ...],
     device: str,
     only: tuple[str, ...],
-    seed: int,
+    seed: int | None,
     jobs: int,
     time_budget: float | None,
     require: str | None,
@@ -125,10 +130,11 @@ def verify(
         with screen, Interruption() as interruption:
             report = run(
                 list(targets) or None,
-                examples=examples,
+                profile=profile,
+                examples=over_profile(ctx, "examples"),
                 dtypes=dtype,
                 only=only,
-                seed=seed,
+                seed=over_profile(ctx, "seed"),
                 fail_fast=fail_fast,
                 time_budget=time_budget,
                 jobs=jobs,

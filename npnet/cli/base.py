@@ -24,6 +24,7 @@ _SETTINGS: dict[str, type | tuple[type, ...]] = {
     "report-dir": str,
     "format": (str, list),
     "fail-fast": bool,
+    "profile": str,
 }
 
 
@@ -130,7 +131,6 @@ def prepare() -> None:
 
 
 def new_directory() -> Path:
-    """A place below reports/ that is not taken."""
     """A place below reports/ that is not taken."""
     import secrets
     from datetime import date

@@ -57,11 +57,21 @@ def one_of(*known: str) -> Any:
     return check
 
 
-def at_least_one(ctx: click.Context, param: click.Parameter, value: int) -> int:
+def at_least_one(ctx: click.Context, param: click.Parameter, value: int | None) -> int | None:
     """A number of something."""
-    if value < 1:
+    if value is not None and value < 1:
         raise Refused(f"{_origin(ctx, param)} must be at least 1, but is {value}.")
     return value
+
+
+def over_profile(ctx: click.Context, name: str) -> Any:
+    """The value of an option that wins over --profile, unless only pyproject.toml gives it."""
+    source = ctx.get_parameter_source
+    profile_wins = (
+        source("profile") is click.core.ParameterSource.COMMANDLINE
+        and source(name) is click.core.ParameterSource.DEFAULT_MAP
+    )
+    return None if profile_wins else ctx.params[name]
 
 
 def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:

@@ -20,7 +20,7 @@ from npnet.verify.finding import (
     Verdict,
 )
 from npnet.verify.parallel import each
-from npnet.verify.settings import SECTIONS, SETS, Event, Settings, Tell
+from npnet.verify.settings import SECTIONS, SETS, Event, Settings, Tell, profiled
 from npnet.verify.targets import held, resolve, unaskable
 from npnet.verify.trial import Trial
 
@@ -28,10 +28,11 @@ from npnet.verify.trial import Trial
 def run(
     target: Any = None,
     *,
-    examples: int = 200,
+    profile: str | None = None,
+    examples: int | None = None,
     dtypes: Sequence[str] = ("float64", "float32"),
     only: Sequence[str] = SECTIONS,
-    seed: int = 0,
+    seed: int | None = None,
     sets: int = SETS,
     fail_fast: bool = False,
     time_budget: float | None = None,
@@ -43,9 +44,12 @@ def run(
     target: a candidate, the name of one of npnet's own layers ("Linear", "Conv*", "optim.Adam"), a
         file or module that holds candidates ("mylayers.py::affine", "package.module:affine"), a
         sequence of these, or None for all of npnet's own
-    examples: drawn structures per candidate and dtype, each asked with `sets` value sets
+    profile: "quick" (25 examples), "ci" (200) or "nightly" (2000, with a fresh seed); without one,
+        that of "ci"
+    examples: drawn structures per candidate and dtype, each asked with `sets` value sets; wins over
+        the profile
     only: of "forward", "grad", "state", "contract"
-    seed: of the questions; the same seed asks the same
+    seed: of the questions; the same seed asks the same; wins over the profile
     fail_fast: stop after the first candidate that diverges
     time_budget: seconds after which no further question is asked
     jobs: candidates that are asked at a time, each in a process of its own
@@ -56,6 +60,7 @@ def run(
     """
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, but is {jobs}.")
+    examples, seed = profiled(profile, examples, seed)
     asked = Settings(examples, tuple(dtypes), tuple(only), seed, sets, fail_fast, time_budget)
     candidates, broken = resolve(target)
     return run_all(candidates, asked, on_event=on_event, broken=broken, jobs=jobs)

@@ -1,5 +1,6 @@
 """What a run is asked to do."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,26 @@ Tell = Callable[[Event], None]
 
 SECTIONS = ("forward", "grad", "state", "contract")
 SETS = 4  # value sets per example
+
+PROFILES: Mapping[str, tuple[int, int | None]] = {
+    "quick": (25, 0),
+    "ci": (200, 0),
+    "nightly": (2000, None),
+}
+"""Examples and seed by the name of the occasion; no seed is a fresh one in every run."""
+
+
+def profiled(profile: str | None, examples: int | None, seed: int | None) -> tuple[int, int]:
+    """Examples and seed: those given, else the profile's, else those of "ci".
+
+    Raises ConfigError for a profile that does not exist.
+    """
+    if profile is not None and profile not in PROFILES:
+        raise ConfigError(f"profile must be one of {', '.join(PROFILES)}, but is {profile!r}.")
+    own_examples, own_seed = PROFILES[profile or "ci"]
+    if seed is None:
+        seed = secrets.randbelow(2**32) if own_seed is None else own_seed
+    return own_examples if examples is None else examples, seed
 
 
 @dataclass(frozen=True)

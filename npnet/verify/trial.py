@@ -17,6 +17,7 @@ from npnet.contract import Array, ConfigError
 from npnet.verify.aside import Died, aside
 from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example
+from npnet.verify.constants import without_local_constants
 from npnet.verify.coverage import Coverage
 from npnet.verify.diagnose import Diagnosis, Record, related, spoken
 from npnet.verify.diagnose.place import axis_names
@@ -167,7 +168,8 @@ class Trial:
             suppress_health_check=list(HealthCheck),
             print_blob=False,
         )(with_seed(self.settings.seed)(given(strategy)(function)))
-        test()
+        with without_local_constants():
+            test()
 
     # ---- the pass over all examples ------------------------------------------------------------
 
