@@ -30,8 +30,8 @@ PLANTED = [
     ("GELU", "lets dy through", "passed", "passed through as it is"),
     ("BatchNorm1d", "does not count the batch", "passed", "is left as it was"),
     ("LayerNorm", "averages the weight's gradient", "factor", "1 / the"),
-    ("BatchNorm1d", "the weight's gradient contains the weight", "axis factor", "weight too much"),
-    ("Sigmoid", "forgets 1 - y", "axis factor", "the factor (1 - y) is missing"),
+    ("BatchNorm1d", "the weight's gradient contains the weight", "axis factor", "weight"),
+    ("Sigmoid", "forgets 1 - y", "axis factor", "the factor `1 - y` is missing"),
     ("ChannelShuffle", "reverses the groups", "order", "are permuted"),
     ("Unflatten", "fills column by column", "order", "in other places"),
     ("Conv2d", "flips the kernel", "order", "weight is flipped in its positions"),
@@ -101,7 +101,7 @@ def test_a_planted_mistake_is_named(layer, mistake, kind, words):
 STRANGERS = [
     (channels_last, "overlapping averages overwrite", "reduction", "only the last one counts"),
     (layer_class, "not divided by the batch", "factor", "times torch's"),
-    (layer_class, "derivative of the output", "constant", "dy·σ(y)·(1 - σ(y))"),
+    (layer_class, "derivative of the output", "constant", "takes the sigmoid of input 0 first"),
     (dense_rmsprop, "diagonal of the Jacobian only", "term", "diagonal"),
     (autograd_tensor, "repeated rows lost", "reduction", "repeated indices"),
     (autograd_tensor, "gradient left out", "upstream", "as if dy were 1"),
@@ -205,7 +205,7 @@ def test_lower_precision_inside_is_named():
 
     first = leading(linear(single), "Linear").explanations[0]
 
-    assert (first.kind, first.certain) == ("precision", True)
+    assert (first.kind, first.certain) == ("precision", False)
     assert "float32" in first.text
 
 
@@ -284,7 +284,7 @@ def test_a_suspicion_must_explain_every_probe():
     readings.add([(reading("always", 2.0), 0.1), (reading("once", 1.0), 0.1)])
     readings.add([(reading("always", 2.0), 0.5), (reading("once", 1.0), 7.0)])
 
-    assert [e.text for e in readings] == ["always"]
+    assert [e.text for _, e in readings.told()] == ["always"]
 
 
 def test_a_suspicion_is_given_up_where_it_would_be_wrong_on_what_agrees():
@@ -293,7 +293,7 @@ def test_a_suspicion_is_given_up_where_it_would_be_wrong_on_what_agrees():
     readings.add([(reading, 0.0)])
     readings.contradict([(reading, 1e9)])
 
-    assert not list(readings)
+    assert not list(readings.told())
 
 
 def test_a_diagnosis_that_breaks_down_loses_no_finding(monkeypatch):

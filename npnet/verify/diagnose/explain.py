@@ -177,26 +177,35 @@ class Diagnosis:
                         (r, v.residual(r.explains)) for r in self._suspicions(v, stop, True)
                     )
         found = list(readings.told())
+        clear = [v for v in views if v.clear]
+        if not any(e.certain and cost < _PLAIN for cost, e in found):
+            found += self._searched(self._special, views, stop - _SECONDS / 4).told()
         if not any(e.certain and cost < _PLAIN for cost, e in found):
             agreeing = iter(()) if limited else self._agreeing(finding.quantity, stop)
-            clear = [v for v in views if v.clear]
             found += self._formula.readings(clear, agreeing, stop).told()
         if not any(e.certain for _, e in found):
-            found += self._searched(views, stop).told()
+            found += self._searched(self._relatives, views, stop).told()
         return [e for _, e in sorted(found, key=lambda told: (not told[1].certain, told[0]))]
 
-    def _searched(self, views: Sequence[View], stop: float) -> Readings:
+    def _searched(
+        self,
+        suspicion: Callable[[View, float], Iterator[Reading]],
+        views: Sequence[View],
+        stop: float,
+    ) -> Readings:
         """What takes many questions each, where nothing else explains anything."""
         searched = Readings()
         for v in views:
             with np.errstate(all="ignore"):
-                readings = (
-                    *otherwise.fitted_eps(v, self._asker, stop),
-                    *otherwise.overlapping(v, self._asker, stop),
-                    *otherwise.relatives(v, self._asker, specs().values(), stop),
-                )
-                searched.add((r, v.residual(r.explains)) for r in readings)
+                searched.add((r, v.residual(r.explains)) for r in suspicion(v, stop))
         return searched
+
+    def _special(self, v: View, stop: float) -> Iterator[Reading]:
+        yield from otherwise.overlapping(v, self._asker, stop)
+        yield from otherwise.fitted_eps(v, self._asker, stop)
+
+    def _relatives(self, v: View, stop: float) -> Iterator[Reading]:
+        return otherwise.relatives(v, self._asker, specs().values(), stop)
 
     def _agreeing(self, quantity: str, stop: float) -> Iterator[View]:
         for example in chosen(self._record.others(quantity), _DISPROVING):

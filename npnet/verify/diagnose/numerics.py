@@ -27,7 +27,7 @@ def precision(v: View) -> Iterator[Reading]:
             f"it is off by {most:.1g} of its size at most, as if something were computed or kept "
             "in float32"
         )
-        yield Reading(("precision",), "precision", text, v.got, 3.9)
+        yield Reading(("precision",), "precision", text, v.got, 3.9, claims=False)
 
 
 def unstable(finding: Finding) -> Explanation | None:

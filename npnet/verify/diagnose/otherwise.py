@@ -162,9 +162,9 @@ class Answers:
 
 def questions(example: Example, universe: Universe) -> Iterator[Question]:
     """Everything that may be read in another way, one thing at a time."""
+    yield from _gates(example)
     yield from options(example, universe)
     yield from _given(example)
-    yield from _gates(example)
     yield from _upstream(example)
 
 

@@ -108,8 +108,7 @@ class Readings:
             told.add(s.kind)
             n = len(s.residuals)
             some = f" (in {n} of {self.probes} cases looked at)" if n < self.probes else ""
-            well = n >= _WELL and s.kind != "precision"  # which is a size, not a reconstruction
-            certain = s.claims and (n == self.probes or well)
+            certain = s.claims and (n == self.probes or n >= _WELL)
             cost = s.cost + (_PARTIAL if n < self.probes else 0.0)
             yield cost, Explanation(s.kind, s.text + some, max(s.residuals), certain)
 

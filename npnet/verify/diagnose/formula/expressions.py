@@ -48,7 +48,11 @@ class Scope:
     def kind(self, tree: Tree, kind: str) -> str:
         """What it is to leave an operand out: an option ignored, or else a term or a factor."""
         last = tree.attr if isinstance(tree, ast.Attribute) else getattr(tree, "id", "")
-        return "option" if last in self.config else kind
+        if last in self.config:
+            return "option"
+        names = (n.id for n in ast.walk(tree) if isinstance(n, ast.Name))
+        arrays = any(self.variables.get(n, ("",))[0] == "array" for n in names)
+        return "axis factor" if arrays and kind == "factor" else kind
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,9 @@ def _arithmetic(node: ast.BinOp, scope: Scope) -> Iterator[Other]:
         for left, gone in ((a, b), (b, a)):
             kind = scope.kind(gone, "factor")
             yield Other(left, kind, "the factor {} is missing", about=gone)
-        yield Other(_of(a, ast.Div(), b), "factor", "it divides by {}", 0.1, about=b)
-        yield Other(_of(b, ast.Div(), a), "factor", "it divides by {}", 0.1, about=a)
+        for left, over in ((a, b), (b, a)):
+            kind = scope.kind(over, "factor")
+            yield Other(_of(left, ast.Div(), over), kind, "it divides by {}", 0.1, about=over)
         yield Other(_of(a, ast.Add(), b), "constant", "it adds where it should multiply", 0.2)
         yield from _squares(node)
         nothing = _of(ast.Constant(0.0), ast.Mult(), node)
@@ -125,12 +130,13 @@ def _arithmetic(node: ast.BinOp, scope: Scope) -> Iterator[Other]:
         yield Other(a, kind, "it does not divide by {}", about=b)
         yield from _guarded(node)
         yield Other(_of(a, ast.FloorDiv(), b), "constant", "it keeps the whole part only", 0.1)
-        yield Other(_of(a, ast.Mult(), b), "factor", "it multiplies by {}", 0.05, about=b)
+        yield Other(_of(a, ast.Mult(), b), kind, "it multiplies by {}", 0.05, about=b)
         yield Other(_of(b, ast.Div(), a), "constant", "the quotient is upside down", 0.1)
     elif isinstance(op, ast.Add | ast.Sub):
         plus = isinstance(op, ast.Add)
         flipped = ast.Sub() if plus else ast.Add()
-        yield Other(a, scope.kind(b, "term"), "the term {} is missing", about=b)
+        plain = 0.03 * isinstance(a, ast.Constant)  # what is left is no formula
+        yield Other(a, scope.kind(b, "term"), "the term {} is missing", plain, about=b)
         rest = b if plus else ast.UnaryOp(ast.USub(), b)
         yield Other(rest, "term", "the term {} is missing", about=a)
         sign = "subtracted, not added" if plus else "added, not subtracted"
@@ -513,8 +519,9 @@ def _dressed(node: Tree, scope: Scope, cost: float) -> Iterator[Other]:
     for option in (*_options(scope), *(ast.Name(v, ast.Load()) for v in alike)):
         text = ast.unparse(option)
         times, over = _of(node, ast.Mult(), option), _of(node, ast.Div(), option)
-        yield Other(times, "factor", f"it multiplies {{}} by {text}", cost + 0.05, about=node)
-        yield Other(over, "factor", f"it divides {{}} by {text}", cost + 0.05, about=node)
+        sort = scope.kind(option, "factor")
+        yield Other(times, sort, f"it multiplies {{}} by {text}", cost + 0.05, about=node)
+        yield Other(over, sort, f"it divides {{}} by {text}", cost + 0.05, about=node)
 
 
 def _options(scope: Scope) -> Iterator[Tree]:
