@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ import npnet
 from npnet import cli
 from npnet.cli import base
 from npnet.contract import ConfigError
-from npnet.report import jsonl
+from npnet.report import jsonl, merge
 from npnet.verify import run
+from npnet.verify.finding import Outcome
 from npnet.verify.settings import profiled
 
 LAYERS = """
@@ -145,12 +148,12 @@ def process(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[s
 
 
 def without_times(path: Path) -> list[Any]:
-    def timeless(value: Any) -> Any:
+    def cut(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: timeless(v) for k, v in value.items() if k not in ("seconds", "date")}
-        return [timeless(x) for x in value] if isinstance(value, list) else value
+            return {k: cut(v) for k, v in value.items() if k not in ("seconds", "date")}
+        return [cut(x) for x in value] if isinstance(value, list) else value
 
-    return [timeless(json.loads(line)) for line in path.read_text().splitlines()]
+    return [cut(json.loads(line)) for line in path.read_text().splitlines()]
 
 
 def test_one_seed_asks_the_same_in_every_process(place: Path) -> None:
@@ -165,3 +168,91 @@ def test_one_seed_asks_the_same_in_every_process(place: Path) -> None:
     first, second = (without_times(Path(d, "results.jsonl")) for d in "ab")
     assert [e["event"] for e in first] == ["run", "layer", "layer", "finding", "layer", "end"]
     assert first == second
+
+
+# ---- shards --------------------------------------------------------------------------------------
+
+
+def told(place: str) -> tuple[Any, ...]:
+    """All that a run says, but for times and for the order of what was not verified."""
+    report = merge.read(Path(place)).report
+    findings = [jsonl.line(jsonl.finding_event(f)) for f in report.findings]
+    layers = [
+        (r.layer, r.covered, r.coverable, r.uncovered, list(r.outcomes), timeless(r.outcomes))
+        for r in report.layers
+    ]
+    return findings, layers, sorted(report.not_verified), report.exit_code
+
+
+def timeless(outcomes: Mapping[str, Outcome]) -> list[Outcome]:
+    return [replace(outcome, seconds=0.0) for outcome in outcomes.values()]
+
+
+def shards(n: int, *arguments: str) -> list[int]:
+    codes = []
+    for i in range(1, n + 1):
+        done = npnet_("verify", *arguments, "--shard", f"{i}/{n}", "--report-dir", f"s{i}")
+        codes.append(done.exit_code)
+    return codes
+
+
+@pytest.mark.parametrize(
+    ("n", "asked", "codes"),
+    [
+        (2, ("mylayers.py",), [1, 1]),  # five candidates, dealt like cards
+        (3, ("mylayers.py::second", "LPPool1d"), [1, 1, 0]),  # two in two dtypes each
+        (3, ("mylayers.py::second",), [1, 1, 0]),  # the last has nothing to do
+    ],
+)
+def test_shards_add_up_to_the_whole_run(
+    place: Path, n: int, asked: tuple[str, ...], codes: list[int]
+) -> None:
+    asked = (*asked, "--examples", "14", "--format", "text")
+    assert npnet_("verify", *asked, "--report-dir", "whole").exit_code == 1
+    assert shards(n, *asked) == codes
+    parts = [f"s{i}" for i in range(n, 0, -1)]
+    assert npnet_("report", *parts, "--report-dir", "merged").exit_code == 1
+    assert told("merged") == told("whole")
+
+
+def test_what_falls_to_other_shards_is_told(place: Path) -> None:
+    done = npnet_("verify", "Linear", "ReLU", "--examples", "12", "--shard", "2/2")
+    assert done.exit_code == 0, done.output
+    assert "Linear (in another shard)" in done.output
+    assert "1 layer verified" in done.output
+    done = npnet_("verify", "Linear", "--examples", "12", "--shard", "1/2", "--report-dir", "a")
+    assert "Linear float32 (in another shard)" in done.output
+    done = npnet_("verify", "Linear", "--examples", "12", "--shard", "3/3", "--report-dir", "b")
+    assert done.exit_code == 0, done.output
+    assert "Nothing falls to shard 3/3 in " in done.output
+    assert "Nothing falls to shard 3/3" in Path("b/index.html").read_text()
+
+
+def test_a_shard_that_is_missing_is_not_verified(place: Path) -> None:
+    asked = ("verify", "Linear", "ReLU", "Tanh", "--examples", "12", "--format", "text")
+    for i in (1, 3):
+        assert npnet_(*asked, "--shard", f"{i}/3", "--report-dir", f"s{i}").exit_code == 0
+    done = npnet_("report", "s1", "s3", "--report-dir", "m")
+    assert done.exit_code == base.INTERRUPTED
+    assert "shard 2 of 3 (not among these runs)" in done.output
+    assert "ReLU (in another shard)" in done.output
+    assert npnet_(*asked, "--shard", "2/3", "--report-dir", "s2").exit_code == 0
+    done = npnet_("report", "m", "s2", "--report-dir", "n")
+    assert done.exit_code == 0, done.output
+    assert "shard" not in done.output
+
+
+def test_jobs_ask_a_shard_alike(place: Path) -> None:
+    asked = ("verify", "mylayers.py::second", "Linear", "--examples", "12", "--shard", "2/3")
+    for jobs in ("1", "2"):
+        npnet_(*asked, "-j", jobs, "--report-dir", jobs)
+    assert told("1") == told("2")
+
+
+@pytest.mark.parametrize("value", ["2", "0/2", "3/2", "1/0", "a/b"])
+def test_2_for_a_shard_that_makes_no_sense(place: Path, value: str) -> None:
+    done = npnet_("verify", "Linear", "--shard", value)
+    assert done.exit_code == 2
+    assert f"--shard must be i/n, as 2/3 for the second of three, but is {value!r}" in done.output
+    with pytest.raises(ConfigError, match=r"shard must be .* but is 3/2"):
+        run("Linear", shard=(3, 2))

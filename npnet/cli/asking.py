@@ -10,7 +10,7 @@ import click
 
 import npnet
 from npnet.cli.base import Unverifiable, new_directory, prepare
-from npnet.cli.options import at_least_one, formats, names, one_of, over_profile, seconds
+from npnet.cli.options import at_least_one, formats, names, one_of, over_profile, seconds, shard
 from npnet.cli.output import annotate, exit_code
 
 if TYPE_CHECKING:
@@ -70,6 +70,12 @@ DEVICES = ("cpu", "cuda", "auto")
 )
 @click.option("--time-budget", callback=seconds, metavar="TIME", help="As 90s, 10m or 1.5h.")
 @click.option(
+    "--shard",
+    callback=shard,
+    metavar="I/N",
+    help="Ask the i-th of n parts only; npnet report merges the parts.",
+)
+@click.option(
     "--require", callback=one_of("cuda"), metavar="cuda", help="Fail (4) without this device."
 )
 @click.option(
@@ -98,6 +104,7 @@ def verify(
     seed: int | None,
     jobs: int,
     time_budget: float | None,
+    shard: tuple[int, int] | None,
     require: str | None,
     report_dir: str | None,
     format: tuple[str, ...],
@@ -137,6 +144,7 @@ def verify(
                 seed=over_profile(ctx, "seed"),
                 fail_fast=fail_fast,
                 time_budget=time_budget,
+                shard=shard,
                 jobs=jobs,
                 on_event=_Listener(writer, shown, interruption),
             )

@@ -29,8 +29,8 @@ def report(
     """Merge runs (shards of one, say) and render them again.
 
     RUN is the folder of a run, or its results.jsonl. Verdicts are read, not asked for again. The
-    exit code is that of a run that had found all of it; 130 where one of them was cut off and
-    nothing was found.
+    exit code is that of a run that had found all of it; 130 where one of them was cut off, or a
+    shard is missing, and nothing was found.
     """
     from npnet.report import text
     from npnet.report.files import write

@@ -64,6 +64,19 @@ def at_least_one(ctx: click.Context, param: click.Parameter, value: int | None) 
     return value
 
 
+def shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """The i-th of n, as 2/3."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+)\s*/\s*(\d+)", value.strip())
+    i, n = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= i <= n:
+        raise Refused(
+            f"{_origin(ctx, param)} must be i/n, as 2/3 for the second of three, but is {value!r}."
+        )
+    return i, n
+
+
 def over_profile(ctx: click.Context, name: str) -> Any:
     """The value of an option that wins over --profile, unless only pyproject.toml gives it."""
     source = ctx.get_parameter_source

@@ -36,7 +36,7 @@ class Writer:
         self.directory = Path(directory)
         self.formats = formats
         self.findings: list[Finding] = []
-        self._date: dict[str, str] = {}
+        self._facts: dict[str, str] = {}  # of this run, beside the environment
         self._file: TextIO | None = None
         self._taken: set[str] = set()  # in lower case, as some file systems see them
         self._names: dict[str, str] = {}  # of folders, by the ids of the findings
@@ -51,8 +51,9 @@ class Writer:
         match event["event"]:
             case "run":
                 if "environment" not in event:
-                    self._date = {"date": datetime.now(UTC).isoformat(timespec="minutes")}
-                    event = {**event, "environment": {**environment(), **self._date}}
+                    self._facts = {"date": datetime.now(UTC).isoformat(timespec="minutes")}
+                    self._facts |= event["settings"].facts if event.get("settings") else {}
+                    event = {**event, "environment": {**environment(), **self._facts}}
                 self._write(event)
             case "finding":
                 self.add(event["finding"])
@@ -93,7 +94,7 @@ class Writer:
 
     def complete(self, report: Report) -> Report:
         """The report with its date and every finding written, those of a layer cut short too."""
-        facts = {**report.environment, **self._date}
+        facts = {**report.environment, **self._facts}
         return replace(report, findings=list(self.findings), environment=facts)
 
     def close(self) -> None:

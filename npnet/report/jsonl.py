@@ -72,6 +72,7 @@ def end_event(report: Report) -> dict[str, Any]:
         "layers": len(report.layers),
         "findings": [f.id for f in report.findings],
         "not_verified": report.not_verified,
+        "idle": report.idle,
     }
 
 

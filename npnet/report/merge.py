@@ -4,13 +4,14 @@ A finding comes from its folder below failures/, arrays and all; where a run was
 these, from its line in results.jsonl, without its case and without pictures.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from npnet.report import jsonl
 from npnet.verify import store
+from npnet.verify.coverage import Coverage, uncovered
 from npnet.verify.finding import (
     Explanation,
     Finding,
@@ -20,9 +21,13 @@ from npnet.verify.finding import (
     Source,
     Verdict,
     Worst,
+    inherited,
 )
+from npnet.verify.shard import ELSEWHERE
 from npnet.verify.store import FileFormatError
 
+_MOST_SHARDS = 10_000  # of one run, which is more than anybody has
+_LACKING = "(not among these runs)"
 _CUT_OFF = "(interrupted)"  # how the engine ends the line of what an interruption left out
 
 
@@ -30,13 +35,16 @@ _CUT_OFF = "(interrupted)"  # how the engine ends the line of what an interrupti
 class Run:
     """One run as it was found on disk.
 
+    asked: the names of all candidates, those of other shards included
     complete: whether it came to its end
+    dtypes: in the order in which they are asked, as far as that is known
     """
 
     place: Path
     report: Report
     asked: tuple[str, ...]
     complete: bool
+    dtypes: tuple[str, ...] = ()
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -52,6 +60,7 @@ def read(place: Path) -> Run:
         )
     report = Report()
     asked: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
     complete = False
     for number, event in enumerate(jsonl.read(path), start=1):
         try:
@@ -59,7 +68,9 @@ def read(place: Path) -> Run:
                 case "run":
                     asked = tuple(_text(name) for name in event["candidates"])
                     report.environment = dict(event["environment"])
-                    report.seed = int((event.get("settings") or {}).get("seed", 0))
+                    settings = event.get("settings") or {}
+                    report.seed = int(settings.get("seed", 0))
+                    dtypes = tuple(_text(d) for d in settings.get("dtypes", ()))
                 case "finding":
                     report.findings.append(_finding(event, path.parent))
                 case "layer":
@@ -68,6 +79,7 @@ def read(place: Path) -> Run:
                     complete = not any(_CUT_OFF in text for text in event["not_verified"])
                     report.not_verified = [_text(text) for text in event["not_verified"]]
                     report.seconds, report.seed = float(event["seconds"]), int(event["seed"])
+                    report.idle = bool(event.get("idle", False))
         except FileFormatError:
             raise
         except KeyError as error:
@@ -76,7 +88,7 @@ def read(place: Path) -> Run:
             ) from None
         except (AttributeError, TypeError, ValueError) as error:
             raise FileFormatError(f"{path} is damaged in line {number}: {error}.") from None
-    return Run(place, report, asked, complete)
+    return Run(place, report, asked, complete, dtypes)
 
 
 def _text(value: Any) -> str:
@@ -125,6 +137,7 @@ def _layer(told: Mapping[str, Any]) -> LayerResult:
         int(told["covered"]),
         int(told["coverable"]),
         tuple(_text(u) for u in told["uncovered"]),
+        dict(told.get("drawn", {})),
     )
 
 
@@ -152,26 +165,102 @@ def merge(runs: Sequence[Run]) -> tuple[Report, bool]:
     PASS, margins are the largest, examples add up. A finding that several made is told once.
     """
     reports = [run.report for run in runs]
+    parts = [result for report in reports for result in report.layers]
     layers: dict[str, LayerResult] = {}
-    for result in (r for report in reports for r in report.layers):
+    for result in parts:
         known = layers.get(result.layer)
         layers[result.layer] = _together(known, result) if known else result
-    findings = {f.id: f for report in reports for f in report.findings}
-    told = layers.keys() | {f.layer for f in findings.values()}
-    missing = [text for r in reports for text in r.not_verified if text not in told]
-    for run in runs:
-        named = {*told, *(text.split(" ")[0] for text in missing)}
-        missing += [name for name in run.asked if name not in named]
-        missing += [] if run.complete else [f"the rest of {run.place} (cut off)"]
+    order = _Order(runs)
+    results = sorted((order.outcomes(r) for r in layers.values()), key=order.layer)
+    environment = _common([{**r.environment, "seed": r.seed} for r in reports])
+    findings = sorted({f.id: f for r in reports for f in r.findings}.values(), key=order.finding)
+    if any("shard" in r.environment for r in reports):
+        findings = list(_told_once(findings))
+    lacking = _lacking(environment)
     merged = Report(
-        list(findings.values()),
-        list(layers.values()),
-        _common([{**r.environment, "seed": r.seed} for r in reports]),
+        findings,
+        results,
+        environment,
         reports[0].seed,
         sum(r.seconds for r in reports),
-        list(dict.fromkeys(missing)),
+        [*lacking, *_missing(runs, parts, results, findings)],
+        all(r.idle for r in reports),
     )
-    return merged, not all(run.complete for run in runs)
+    return merged, bool(lacking) or not all(run.complete for run in runs)
+
+
+class _Order:
+    """The order of an undivided run: candidates as they were named, then dtypes."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        names = dict.fromkeys(name for run in runs for name in run.asked)
+        self._names = {name: n for n, name in enumerate(names)}
+        dtypes = dict.fromkeys(d for run in runs for d in (*run.dtypes, *_dtypes(run.report)))
+        self._dtypes = {dtype: n for n, dtype in enumerate(dtypes)}
+
+    def layer(self, result: LayerResult) -> int:
+        return self._names.get(result.layer, len(self._names))
+
+    def finding(self, f: Finding) -> tuple[int, int]:
+        """What could not be loaded is told first, as it is nobody's."""
+        return self._names.get(f.layer, -1), self._dtypes.get(f.dtype, -1)
+
+    def outcomes(self, result: LayerResult) -> LayerResult:
+        """The same result with its dtypes in order."""
+        found = sorted(result.outcomes.items(), key=lambda item: self._dtypes[item[0]])
+        return replace(result, outcomes=dict(found))
+
+
+def _dtypes(report: Report) -> Iterator[str]:
+    return (dtype for result in report.layers for dtype in result.outcomes)
+
+
+def _told_once(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """What an undivided run tells: a quantity that is broken in one dtype not again in others."""
+    before: dict[str, list[Finding]] = {}
+    for f in findings:
+        own = before.setdefault(f.layer, [])
+        if not inherited(f, (other for other in own if other.dtype != f.dtype)):
+            own.append(f)
+            yield f
+
+
+def _missing(
+    runs: Sequence[Run],
+    parts: Sequence[LayerResult],
+    results: Sequence[LayerResult],
+    findings: Sequence[Finding],
+) -> list[str]:
+    """What none of the runs verified."""
+    asked = {r.layer: r for r in results}
+    told = asked.keys() | {f.layer for f in findings}
+    elsewhere = {f"{name} {ELSEWHERE}" for name in told}
+    elsewhere |= {f"{n} {d} {ELSEWHERE}" for n, result in asked.items() for d in result.outcomes}
+    known = {text for r in parts if r.drawn for text in uncovered(r.layer, r.uncovered)}
+    still = [text for r in results if r.drawn for text in uncovered(r.layer, r.uncovered)]
+    found = [text for run in runs for text in run.report.not_verified if text not in told]
+    found = [text for text in found if text not in elsewhere | known]
+    found = [text for text in found if not text.endswith(_LACKING)] + still
+    for run in runs:
+        named = {*told, *(text.split(" ")[0] for text in found)}
+        found += [name for name in run.asked if name not in named]
+        found += [] if run.complete else [f"the rest of {run.place} (cut off)"]
+    return list(dict.fromkeys(found))
+
+
+def _lacking(environment: Mapping[str, Any]) -> list[str]:
+    """The shards that are missing between those that are there."""
+    there: dict[int, set[int]] = {}
+    for text in str(environment.get("shard") or "").split(", "):
+        i, _, n = text.partition("/")
+        if i.isdigit() and n.isdigit() and int(n) <= _MOST_SHARDS:
+            there.setdefault(int(n), set()).add(int(i))
+    return [
+        f"shard {i} of {n} {_LACKING}"
+        for n, own in there.items()
+        for i in range(1, n + 1)
+        if i not in own
+    ]
 
 
 def _together(a: LayerResult, b: LayerResult) -> LayerResult:
@@ -179,10 +268,17 @@ def _together(a: LayerResult, b: LayerResult) -> LayerResult:
     outcomes = dict(a.outcomes)
     for dtype, outcome in b.outcomes.items():
         outcomes[dtype] = _both(outcomes[dtype], outcome) if dtype in outcomes else outcome
-    uncovered = tuple(u for u in a.uncovered if u in b.uncovered)
+    if a.drawn and b.drawn:
+        coverage = Coverage()
+        for part in (a, b):
+            coverage.add_plain(part.drawn)
+        covered, coverable, missing = coverage.count()
+        drawn = coverage.plain()
+        return LayerResult(a.layer, a.twin, outcomes, covered, coverable, tuple(missing), drawn)
+    open_ = tuple(u for u in a.uncovered if u in b.uncovered)
     coverable = max(a.coverable, b.coverable)
-    covered = max(a.covered, b.covered, coverable - len(uncovered))
-    return LayerResult(a.layer, a.twin, outcomes, covered, coverable, uncovered)
+    covered = max(a.covered, b.covered, coverable - len(open_))
+    return LayerResult(a.layer, a.twin, outcomes, covered, coverable, open_)
 
 
 def _both(a: Outcome, b: Outcome) -> Outcome:
@@ -213,6 +309,9 @@ def _common(environments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         values = list({repr(facts.get(name)): facts.get(name) for facts in environments}.values())
         if name == "date":
             found[name] = max(str(value) for value in values if value)
+        elif name == "shard":
+            texts = [text for value in values if value for text in str(value).split(", ")]
+            found[name] = ", ".join(dict.fromkeys(texts))
         elif name == "seed":
             found |= {"seeds": ", ".join(map(str, values))} if len(values) > 1 else {}
         else:

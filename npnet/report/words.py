@@ -168,6 +168,8 @@ def sentence(report: Report) -> str:
         parts.append(f"too little could be verified of {_some(sorted(bad - told))}")
     if verified:
         parts.append(verified)
+    if not parts and report.idle:
+        return f"Nothing falls to shard {clean(report.environment.get('shard', 'asked'), 40)}"
     return ", ".join(parts) or "Nothing was verified"
 
 

@@ -1,10 +1,20 @@
 """How much of a twin's configuration space has been asked: values of options, and pairs of them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
 from npnet.verify.draw import Pick
+
+_TOLD = 3  # options that were not drawn, by name
+
+
+def uncovered(layer: str, missing: Sequence[str]) -> list[str]:
+    """The first options of a layer that were not drawn, as lines of what is not verified."""
+    lines = [f"{layer} {m}" for m in missing[:_TOLD]]
+    more = len(missing) - _TOLD
+    return [*lines, f"{layer} {more} more pairs of options"] if more > 0 else lines
 
 
 @dataclass
@@ -26,6 +36,22 @@ class Coverage:
         self.pairs.update(combinations(drawn, 2))
         for a, b in pick.refused:
             self.refused.add((a, b) if a[0] < b[0] else (b, a))
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as lists and texts, for `add_plain`."""
+        return {
+            "universe": {name: list(map(str, values)) for name, values in self.universe.items()},
+            "seen": [list(option) for option in sorted(self.seen)],
+            "pairs": [[*a, *b] for a, b in sorted(self.pairs)],
+            "refused": [[*a, *b] for a, b in sorted(self.refused)],
+        }
+
+    def add_plain(self, other: Mapping[str, Any]) -> None:
+        """Count what another has asked. Raises ValueError where it is none."""
+        self.universe.update({name: tuple(vs) for name, vs in other["universe"].items()})
+        self.seen.update((name, value) for name, value in other["seen"])
+        self.pairs.update(((a, v), (b, w)) for a, v, b, w in other["pairs"])
+        self.refused.update(((a, v), (b, w)) for a, v, b, w in other["refused"])
 
     def count(self) -> tuple[int, int, list[str]]:
         """Values and pairs covered, of how many, and what was not, in words."""

@@ -2,13 +2,13 @@
 
 import time
 import traceback
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from npnet.contract import ConfigError
 from npnet.verify.candidate import Candidate
-from npnet.verify.coverage import Coverage
+from npnet.verify.coverage import Coverage, uncovered
 from npnet.verify.examine import SELDOM
 from npnet.verify.finding import (
     BROKEN,
@@ -17,10 +17,11 @@ from npnet.verify.finding import (
     LayerResult,
     Outcome,
     Report,
-    Verdict,
+    inherited,
 )
 from npnet.verify.parallel import each
 from npnet.verify.settings import SECTIONS, SETS, Event, Settings, Tell, profiled
+from npnet.verify.shard import deal, elsewhere
 from npnet.verify.targets import held, resolve, unaskable
 from npnet.verify.trial import Trial
 
@@ -36,6 +37,7 @@ def run(
     sets: int = SETS,
     fail_fast: bool = False,
     time_budget: float | None = None,
+    shard: tuple[int, int] | None = None,
     jobs: int = 1,
     on_event: Tell | None = None,
 ) -> Report:
@@ -52,6 +54,7 @@ def run(
     seed: of the questions; the same seed asks the same; wins over the profile
     fail_fast: stop after the first candidate that diverges
     time_budget: seconds after which no further question is asked
+    shard: (i, n) asks the i-th of n parts of the run, from 1; the parts together are the whole
     jobs: candidates that are asked at a time, each in a process of its own
     on_event: called with a mapping for everything that happens, as it happens
 
@@ -61,7 +64,16 @@ def run(
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, but is {jobs}.")
     examples, seed = profiled(profile, examples, seed)
-    asked = Settings(examples, tuple(dtypes), tuple(only), seed, sets, fail_fast, time_budget)
+    asked = Settings(
+        examples=examples,
+        dtypes=tuple(dtypes),
+        only=tuple(only),
+        seed=seed,
+        sets=sets,
+        shard=shard,
+        fail_fast=fail_fast,
+        time_budget=time_budget,
+    )
     candidates, broken = resolve(target)
     return run_all(candidates, asked, on_event=on_event, broken=broken, jobs=jobs)
 
@@ -79,13 +91,18 @@ def run_all(
 
     tell = on_event or (lambda event: None)
     started = time.monotonic()
-    report = Report(findings=list(broken), environment=environment(), seed=asked.seed)
+    facts = {**environment(), **asked.facts}
+    report = Report(findings=list(broken), environment=facts, seed=asked.seed)
     tell({"event": "run", "candidates": [c.name for c in candidates], "settings": asked})
     for finding in broken:
         tell({"event": "finding", "finding": finding})
     stop = started + asked.time_budget if asked.time_budget else None
     results: dict[str, LayerResult] = {}
-    answers = _answers(candidates, asked, tell, stop, jobs)
+    parts = deal(candidates, asked.dtypes, asked.shard)
+    report.not_verified += elsewhere(parts, asked.dtypes)
+    own = [(c, replace(asked, dtypes=dtypes)) for c, dtypes in parts if dtypes]
+    report.idle = bool(candidates) and not own and not broken
+    answers = _answers(own, tell, stop, jobs)
     try:
         for verified in answers:
             report.findings += verified.findings
@@ -123,12 +140,23 @@ class Verified:
 
 
 def _answers(
-    candidates: Sequence[Candidate], asked: Settings, tell: Tell, stop: float | None, jobs: int
+    own: Sequence[tuple[Candidate, Settings]], tell: Tell, stop: float | None, jobs: int
 ) -> Generator[Verified, None, None]:
     """Every candidate's result, here one after the other or, with several jobs, as they come."""
-    away = [c for c in candidates if c.target] if jobs > 1 else []
+    away = [(c, asked) for c, asked in own if c.target] if jobs > 1 else []
+    for asked in dict.fromkeys(asked for _, asked in away):
+        alike = [c for c, as_asked in away if as_asked == asked]
+        yield from _answers_from_away(alike, asked, tell, stop, jobs)
+    for c, asked in own:
+        if (c, asked) not in away:
+            yield verify(c, asked, tell, stop)
+
+
+def _answers_from_away(
+    candidates: Sequence[Candidate], asked: Settings, tell: Tell, stop: float | None, jobs: int
+) -> Iterator[Verified]:
     tick: Event = {"event": "tick"}
-    for told in each(away, asked, stop, jobs):
+    for told in each(candidates, asked, stop, jobs):
         if told is None:
             tell(tick)
             continue
@@ -139,9 +167,6 @@ def _answers(
             continue
         message = f"the process that asked {told.candidate.name} died (a segmentation fault?)"
         yield _broken(told.candidate, message, "", tell)
-    for c in candidates:
-        if c not in away:
-            yield verify(c, asked, tell, stop)
 
 
 def verify(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Verified:
@@ -174,7 +199,7 @@ def _verify(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Ve
     for dtype in asked.dtypes:
         trial = Trial(asked_as, spec, dtype, asked, tell, coverage, stop)
         outcomes[dtype], found = trial.run()
-        fresh = [f for f in found if not _inherited(f, findings)]
+        fresh = [f for f in found if not inherited(f, findings)]
         findings += fresh
         for finding in fresh:
             tell({"event": "finding", "finding": finding})
@@ -190,15 +215,7 @@ def _verify(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Ve
             )
     covered, coverable, missing = coverage.count()
     not_verified += [f"{c.name} {quantity} (not claimed)" for quantity in c.without]
-    not_verified += [f"{c.name} {m}" for m in missing[:3]]
-    if len(missing) > 3:
-        not_verified.append(f"{c.name} {len(missing) - 3} more pairs of options")
-    result = LayerResult(c.name, c.twin, outcomes, covered, coverable, tuple(missing))
+    not_verified += uncovered(c.name, missing)
+    drawn = coverage.plain() if asked.shard is not None else {}
+    result = LayerResult(c.name, c.twin, outcomes, covered, coverable, tuple(missing), drawn)
     return Verified(result, findings, not_verified)
-
-
-def _inherited(finding: Finding, before: Sequence[Finding]) -> bool:
-    """A quantity that is broken in float64 is not told again for every other dtype."""
-    numbers = {Verdict.WRONG, Verdict.UNSTABLE, Verdict.NONFINITE}
-    alike = numbers if finding.verdict in numbers else {finding.verdict}
-    return any(f.quantity == finding.quantity and f.verdict in alike for f in before)

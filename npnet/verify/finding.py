@@ -1,6 +1,6 @@
 """What a run leaves behind, as plain data: verdicts, findings, results per layer, the report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -138,7 +138,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """One candidate in every dtype asked, with the options that were covered."""
+    """One candidate in every dtype asked, with the options that were covered.
+
+    drawn: what they were counted from, where other dtypes are asked elsewhere
+    """
 
     layer: str
     twin: str
@@ -146,11 +149,19 @@ class LayerResult:
     covered: int = 0
     coverable: int = 0
     uncovered: tuple[str, ...] = ()
+    drawn: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def worst(self) -> float:
         """The largest |got - want| / error bound of any quantity in any dtype."""
         return max((r for o in self.outcomes.values() for r in o.ratios.values()), default=0.0)
+
+
+def inherited(finding: Finding, before: Iterable[Finding]) -> bool:
+    """A quantity that is broken in float64 is not told again for every other dtype."""
+    numbers = {Verdict.WRONG, Verdict.UNSTABLE, Verdict.NONFINITE}
+    alike = numbers if finding.verdict in numbers else {finding.verdict}
+    return any(f.quantity == finding.quantity and f.verdict in alike for f in before)
 
 
 class Diverged(AssertionError):
@@ -159,7 +170,10 @@ class Diverged(AssertionError):
 
 @dataclass
 class Report:
-    """Everything that one run found out."""
+    """Everything that one run found out.
+
+    idle: whether nothing was asked since nothing falls to its shard
+    """
 
     findings: list[Finding] = field(default_factory=list)
     layers: list[LayerResult] = field(default_factory=list)
@@ -167,6 +181,7 @@ class Report:
     seed: int = 0
     seconds: float = 0.0
     not_verified: list[str] = field(default_factory=list)
+    idle: bool = False
 
     @property
     def ok(self) -> bool:
@@ -181,7 +196,7 @@ class Report:
             return 1
         if verdicts & BROKEN:
             return 3
-        if verdicts & UNPROVEN or not self.layers:
+        if verdicts & UNPROVEN or not (self.layers or self.idle):
             return 4
         return 0
 

@@ -45,6 +45,7 @@ class Settings:
     only: tuple[str, ...] = SECTIONS
     seed: int = 0
     sets: int = SETS
+    shard: tuple[int, int] | None = None  # the i-th of n, from 1; None: all of it
     fail_fast: bool = False
     time_budget: float | None = None  # seconds for the whole run
 
@@ -57,6 +58,18 @@ class Settings:
                 raise ConfigError(f"only takes {', '.join(SECTIONS)}, but got {section!r}.")
         if self.examples < 1:
             raise ConfigError(f"examples must be at least 1, but is {self.examples}.")
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            i, n = self.shard
+            raise ConfigError(
+                f"shard must be one of 1/{n} to {n}/{n}, but is {i}/{n}."
+                if n > 0
+                else f"shard must be i/n with 1 <= i <= n, but is {i}/{n}."
+            )
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What stands beside the environment: which part of a run it is."""
+        return {} if self.shard is None else {"shard": f"{self.shard[0]}/{self.shard[1]}"}
 
     def wants(self, quantity: str) -> bool:
         """Whether a quantity belongs to the sections asked for."""
