@@ -8,7 +8,7 @@ EXAMPLES ?= 100
 
 JOBS ?= 2
 
-.PHONY: verify test lint types mutants diagnoses soak bench speed sample clean
+.PHONY: verify test lint types mutants diagnoses soak bench speed hostile sample clean
 
 verify: $(READY)  ## hold all of npnet's own layers against torch
 	$(ONE) $(BIN)/npnet verify --examples $(EXAMPLES) -j $(JOBS)
@@ -28,6 +28,9 @@ mutants: $(READY)  ## planted mistakes: how soon each is found, and what is blam
 
 diagnoses: $(READY)  ## planted mistakes: how often the first explanation is the true cause
 	$(ONE) $(BIN)/python -m tests.studies.diagnoses --show
+
+hostile: $(READY)  ## candidates that crash, hang, lie and meddle: the verdicts, and what is left
+	$(ONE) $(BIN)/python -m tests.studies.hostile
 
 sample: $(READY)  ## the published run in reports/sample/
 	$(ONE) $(BIN)/python -m tests.studies.sample

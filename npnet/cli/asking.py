@@ -89,6 +89,11 @@ DEVICES = ("cpu", "cuda", "auto")
     callback=formats,
     help="Of text, html, junit, markdown, github; beside results.jsonl. CI adds what it reads.",
 )
+@click.option(
+    "--in-process",
+    is_flag=True,
+    help="Ask candidates of files here, not in a process of their own: for code of one's own.",
+)
 @click.option("--fail-fast", is_flag=True, help="Stop after the first candidate that diverges.")
 @click.option("-q", "--quiet", is_flag=True, help="Print failures only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the margin of every quantity.")
@@ -108,6 +113,7 @@ def verify(
     require: str | None,
     report_dir: str | None,
     format: tuple[str, ...],
+    in_process: bool,
     fail_fast: bool,
     quiet: bool,
     verbose: bool,
@@ -142,6 +148,7 @@ def verify(
                 dtypes=dtype,
                 only=only,
                 seed=over_profile(ctx, "seed"),
+                in_process=in_process,
                 fail_fast=fail_fast,
                 time_budget=time_budget,
                 shard=shard,

@@ -27,6 +27,7 @@ from npnet.verify.case import Example
 from npnet.verify.draw import MODERATE
 from npnet.verify.fault import Fault, Refused, Reply, equal, first_difference, is_array
 from npnet.verify.finding import Verdict
+from npnet.verify.guards import Guards
 from npnet.verify.handed import Asked, Function
 from npnet.verify.replies import (
     argument,
@@ -73,18 +74,29 @@ def deadline(seconds: float) -> Iterator[None]:
 def ask(
     function: Function, example: Example, s: int, protocol: str, optimizer: bool, seconds: float
 ) -> Reply:
-    """Ask a candidate about value set `s`; every breakdown becomes a fault of the reply."""
+    """Ask a candidate about value set `s`; every breakdown becomes a fault of the reply.
+
+    A function that has an `ask` of its own is asked by that: it runs in another process.
+    """
+    elsewhere = getattr(function, "ask", None)
+    if elsewhere is not None:
+        answered: Reply = elsewhere(example, s, protocol, optimizer, seconds)
+        return answered
     reply = Reply()
     asked = Asked(function, example, s, read_only=protocol in _READ_ONLY)
     try:
         with deadline(seconds), np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # overflow and empty means are asked for on purpose
-            if optimizer:
-                _optimizer(asked, reply, protocol)
-            elif protocol == "split":
-                _split(asked, reply)
-            else:
-                _layer(asked, reply, protocol)
+            guards = Guards(example.draws)
+            try:
+                if optimizer:
+                    _optimizer(asked, reply, protocol)
+                elif protocol == "split":
+                    _split(asked, reply)
+                else:
+                    _layer(asked, reply, protocol)
+            finally:
+                reply.faults += guards.changed()
         return _closed(reply, asked)
     except Refused as refusal:
         reply.faults.append(refusal.fault)

@@ -35,7 +35,7 @@ class Dialect:
     def held(self, candidate: Candidate, spec: Spec) -> tuple[Candidate, Spec]:
         """The candidate and the spec of its twin as one is held against the dialect."""
         if self.layout is not None:
-            candidate = replace(candidate, function=self.layout.around(candidate.function))
+            candidate = replace(candidate, function=self.layout.held(candidate.function))
         return candidate, replace(spec, answer=self.answer)
 
 
@@ -49,6 +49,12 @@ class Layout:
 
     images: str | None = None
     state: Mapping[str, str] = field(default_factory=dict)
+
+    def held(self, function: Any) -> Function:
+        """The function in torch's axis orders; one in another process arranges it there."""
+        elsewhere = getattr(function, "within", None)
+        held: Function = self.around(function) if elsewhere is None else elsewhere(self)
+        return held
 
     def around(self, function: Function) -> Function:
         """The function in torch's axis orders, of one that has its arrays in these."""

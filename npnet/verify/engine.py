@@ -19,6 +19,7 @@ from npnet.verify.finding import (
     Report,
     inherited,
 )
+from npnet.verify.isolate import Isolated, isolate, without_fatal
 from npnet.verify.parallel import each
 from npnet.verify.settings import SECTIONS, SETS, Event, Settings, Tell, profiled
 from npnet.verify.shard import deal, elsewhere
@@ -39,6 +40,7 @@ def run(
     time_budget: float | None = None,
     shard: tuple[int, int] | None = None,
     jobs: int = 1,
+    in_process: bool = False,
     on_event: Tell | None = None,
 ) -> Report:
     """Hold candidates against their torch twins.
@@ -56,6 +58,8 @@ def run(
     time_budget: seconds after which no further question is asked
     shard: (i, n) asks the i-th of n parts of the run, from 1; the parts together are the whole
     jobs: candidates that are asked at a time, each in a process of its own
+    in_process: ask candidates of files and modules here, and not in a process of their own: for
+        code of one's own; what crashes or hangs then takes the run with it
     on_event: called with a mapping for everything that happens, as it happens
 
     Raises ConfigError for a target or a setting that does not exist. Ctrl-C ends the run with what
@@ -73,9 +77,11 @@ def run(
         shard=shard,
         fail_fast=fail_fast,
         time_budget=time_budget,
+        isolated=not in_process,
     )
+    target, fatal = (target, []) if in_process else without_fatal(target)
     candidates, broken = resolve(target)
-    return run_all(candidates, asked, on_event=on_event, broken=broken, jobs=jobs)
+    return run_all(candidates, asked, on_event=on_event, broken=[*fatal, *broken], jobs=jobs)
 
 
 def run_all(
@@ -189,6 +195,15 @@ def _broken(c: Candidate, message: str, trace: str, tell: Tell) -> Verified:
 
 
 def _verify(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Verified:
+    c = isolate(c) if asked.isolated else c
+    try:
+        return _held(c, asked, tell, stop)
+    finally:
+        if isinstance(c.function, Isolated):
+            c.function.close()
+
+
+def _held(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Verified:
     asked_as, spec = held(c)
     outcomes: dict[str, Outcome] = {}
     findings: list[Finding] = []

@@ -58,6 +58,14 @@ def is_array(x: Any) -> bool:
     return isinstance(x, np.ndarray | np.generic)
 
 
+def is_plain(x: Any) -> bool:
+    """Whether it is an array or a scalar as NumPy's functions return them, and no subclass.
+
+    A memory map is an array; a matrix or a masked array computes otherwise.
+    """
+    return type(x) in (np.ndarray, np.memmap) or isinstance(x, np.generic)
+
+
 def differs(a: Array, b: Array) -> Array:
     """Where two arrays differ; signs of zero count, nan equals nan."""
     with np.errstate(invalid="ignore"):

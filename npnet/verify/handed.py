@@ -1,16 +1,17 @@
 """What a candidate is handed: copies, laid out in memory in every way, and watched for writing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from npnet.contract import Array
-from npnet.verify.case import Example
+from npnet.verify.case import Case, Example
 from npnet.verify.fault import Fault, differs
 from npnet.verify.finding import Verdict
 
 Function = Callable[[Any], Any]
+_ZONE, _RED = 64, 0xA5
 
 
 class Asked:
@@ -25,11 +26,17 @@ class Asked:
         self.protected: str | None = None  # an array that is read-only even so
         self.backward = False  # whether the candidate is in its backward pass
         self._handed: list[tuple[str, Array]] = []
+        self._fences: list[tuple[str, Array]] = []
+        self.cases: list[Case] = []  # what the candidate was given
 
     def copy(self, name: str, strided: bool = False, scale: float = 1.0) -> Array:
         """A fresh copy of an array of the value set, to be compared with it afterwards."""
         original = self.master[name]
-        a = _strided(original, self.example.seed + len(name)) if strided else original.copy()
+        a = (
+            _strided(original, self.example.seed + len(name))
+            if strided
+            else self._fenced(name, original)
+        )
         if scale != 1.0:
             a = np.asarray(a * a.dtype.type(scale))
         else:
@@ -50,9 +57,29 @@ class Asked:
             return {n: a.copy() for n, a in other.items()}
         return {n: np.flip(a).copy() for n, a in self.master.items()}
 
+    def _fenced(self, name: str, original: Array) -> Array:
+        """A copy between two red zones: bytes that nobody has a reason to touch."""
+        n = original.nbytes
+        around = np.full(n + 2 * _ZONE, _RED, np.uint8)
+        self._fences.append((name, around))
+        around[_ZONE : _ZONE + n] = np.frombuffer(original.tobytes(), np.uint8)
+        inside: Array = around[_ZONE : _ZONE + n].view(original.dtype).reshape(original.shape)
+        return inside
+
     def changed(self) -> list[Fault]:
-        """A fault for every array that a candidate wrote into."""
+        """A fault for every array that a candidate wrote into, or beyond the end of."""
         found: dict[str, Fault] = {}
+        for name, around in self._fences:
+            zones = np.concatenate([around[:_ZONE], around[-_ZONE:]])
+            if (zones != _RED).any():
+                text = f"memory beside {name} was written into: an index runs out of the array."
+                found[name] = Fault(name, Verdict.CONTRACT, text)
+        for case in self.cases:
+            for what in ("config", "kwargs"):
+                given = getattr(self.example, what)
+                if getattr(case, what).keys() != given.keys() or _altered(case, what, given):
+                    text = f"case.{what} was changed. Work on a copy."
+                    found[what] = Fault(what, Verdict.CONTRACT, text)
         for name, a in self._handed:
             original = self.master[name]
             if name not in found and not _same_bytes(a, original):
@@ -65,6 +92,13 @@ class Asked:
                     f"{now:.6g}. Work on a copy.",
                 )
         return list(found.values())
+
+
+def _altered(case: Case, what: str, given: Mapping[str, Any]) -> bool:
+    """Whether a plain option is another now; arrays are compared elsewhere."""
+    plain = {n: v for n, v in given.items() if isinstance(v, bool | int | float | str | None)}
+    now = getattr(case, what)
+    return any(type(now[n]) is not type(v) or repr(now[n]) != repr(v) for n, v in plain.items())
 
 
 def _same_bytes(a: Array, b: Array) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from npnet.contract import Array
+from npnet.verify.fault import is_plain
 from npnet.verify.finding import Comparison, Verdict, Worst
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Expected
@@ -48,8 +49,9 @@ def attribute_fault(quantity: str, got: Any, expected: Expected, s: int) -> str 
     if got is None:
         kind = "None" if expected.required and s not in expected.absent else None
         return kind and f"{quantity} is missing (None), but torch has one of shape {want.shape}."
-    if not isinstance(got, np.ndarray | np.generic):
-        return f"{quantity} must be a NumPy array, but is {type(got).__name__}: {_clip(got)}."
+    if not is_plain(got):
+        kind = getattr(got, "kind", type(got).__name__)
+        return f"{quantity} must be a NumPy array, but is {kind}: {_clip(got)}."
     if got.shape != want.shape:
         return f"{quantity} must have shape {want.shape}, as torch's, but has {got.shape}."
     if expected.dtype is not None and got.dtype != expected.dtype:
@@ -155,5 +157,8 @@ def overflows(largest: float | None, precision: Precision) -> bool:
 
 
 def _clip(x: Any) -> str:
-    text = repr(x)
+    try:
+        text = repr(x)
+    except Exception:  # a stranger's __repr__
+        text = f"<{type(x).__name__}>"
     return text if len(text) < 60 else text[:57] + "…"

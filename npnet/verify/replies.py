@@ -16,7 +16,9 @@ from npnet.verify.handed import Asked
 def call_forward(asked: Asked, arrays: dict[str, Array]) -> tuple[Forward, list[Any]]:
     """The candidate's forward pass on these arrays, and its outputs as a list."""
     example = asked.example
-    reply = asked.function(example.case(arrays))
+    case = example.case(arrays)
+    reply = asked.function(case)
+    asked.cases.append(case)
     if not isinstance(reply, Forward):
         if isinstance(reply, tuple) and len(reply) in (2, 3) and callable(reply[1]):
             reply = Forward(*reply)
@@ -43,7 +45,20 @@ def call_forward(asked: Asked, arrays: dict[str, Array]) -> tuple[Forward, list[
                 f"{len(outputs)}. Return them as one tuple, in torch's order.",
             )
         )
+    for i, y in enumerate(outputs):
+        _check_size(name_of_y(example, i), y, asked.master)
     return reply, outputs
+
+
+def _check_size(quantity: str, x: Any, given: Mapping[str, Array]) -> None:
+    """Raise Refused for an array that nobody could copy; it may take no memory where it is."""
+    most = max(_LARGE, 64 * sum(a.nbytes for a in given.values()))
+    if isinstance(x, np.ndarray) and x.nbytes > most:
+        message = f"{quantity} has shape {x.shape}, which is {x.nbytes:.2g} bytes."
+        raise Refused(Fault(quantity, Verdict.CONTRACT, message))
+
+
+_LARGE = 1 << 28
 
 
 def read_updates(forward: Forward, example: Example) -> dict[str, Any]:
@@ -106,6 +121,8 @@ def read_grads(grads: Any, example: Example, arrays: Mapping[str, Array]) -> dic
             )
         )
     found = {k: g for k, g in found.items() if k.removeprefix("gradient of ") in arrays}
+    for name, g in found.items():
+        _check_size(name, g, arrays)
     known = [n.removeprefix("state ") for n in arrays if n.startswith("state ")]
     for name, g in grads.params.items():
         if name not in known:
@@ -137,4 +154,7 @@ def describe(x: Any) -> str:
         return f"an array of shape {x.shape}"
     if isinstance(x, tuple):
         return f"a tuple of {len(x)}"
-    return "None" if x is None else f"{type(x).__name__} {str(x)[:60]!r}"
+    try:
+        return "None" if x is None else f"{type(x).__name__} {str(x)[:60]!r}"
+    except Exception:  # a stranger's __str__
+        return type(x).__name__

@@ -48,6 +48,7 @@ class Settings:
     shard: tuple[int, int] | None = None  # the i-th of n, from 1; None: all of it
     fail_fast: bool = False
     time_budget: float | None = None  # seconds for the whole run
+    isolated: bool = True  # candidates of files and modules in processes of their own
 
     def __post_init__(self) -> None:
         for dtype in self.dtypes:

@@ -144,7 +144,7 @@ def save(finding: Finding, folder: Path) -> None:
     ]
     document["source"] = _as_list(finding.source)
     document["worst"] = _as_list(finding.worst)
-    document["case"] = None if finding.case is None else _example_document(finding.case)
+    document["case"] = None if finding.case is None else example_document(finding.case)
     own = finding.case.arrays if finding.case else {}
     arrays = {_key(name, i): a for i, (name, a) in enumerate(own.items())}
     arrays |= {f"mask {i}": m for i, m in enumerate((finding.case and finding.case.masks) or ())}
@@ -209,7 +209,8 @@ def _as_list(record: Source | Worst | None) -> list[Any] | None:
     return None if record is None else [encode(getattr(record, f.name)) for f in fields(record)]
 
 
-def _example_document(example: Example) -> dict[str, Any]:
+def example_document(example: Example) -> dict[str, Any]:
+    """An example as JSON values, less the arrays, which it names."""
     return {
         "spec": example.spec,
         "config": encode(dict(example.config)),
@@ -263,7 +264,7 @@ def _finding(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Findin
         **{name: document[name] for name in (*_PLAIN, *_COUNTS) if name != "twin"},
         twin=_identifier(twin) if twin else "",
         verdict=Verdict(document["verdict"]),
-        case=None if case is None else _example(case, arrays),
+        case=None if case is None else example_of(case, arrays),
         smallest=comparisons.get("smallest"),
         probe=comparisons.get("probe"),
         worst=None if worst is None else Worst(*(decode(x) for x in worst)),
@@ -289,7 +290,8 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _example(d: Mapping[str, Any], arrays: Mapping[str, Array]) -> Example:
+def example_of(d: Mapping[str, Any], arrays: Mapping[str, Array]) -> Example:
+    """The example of such a document. Raises ValueError where it is none."""
     sets, count = d["sets"], d["masks"]
     own = {name: arrays[key] for name, key in d["arrays"].items()}
     for name, a in own.items():

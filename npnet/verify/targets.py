@@ -6,7 +6,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -219,6 +219,19 @@ def resolve(target: Any) -> tuple[list[Candidate], list[Finding]]:
     )
 
 
+def load(target: str) -> list[Candidate]:
+    """The candidates of a file or a module, without a look at their twins (and without torch)."""
+    path, _, name = target.partition("::")
+    if path.endswith(".py") or "/" in path:
+        found, broken = _of_file(target, path, name, checked=False)
+    else:
+        module, _, name = target.partition(":")
+        found, broken = _of_module(target, module, name, checked=False)
+    if broken:
+        raise ConfigError(broken[0].message)
+    return found
+
+
 def check_twin(c: Candidate) -> None:
     """Raise ConfigError unless the candidate's twin exists, and its dialect where it has one."""
     if c.twin not in specs():
@@ -255,7 +268,9 @@ def _is_module(target: str) -> bool:
         return False
 
 
-def _of_file(target: str, path: str, name: str) -> tuple[list[Candidate], list[Finding]]:
+def _of_file(
+    target: str, path: str, name: str, checked: bool = True
+) -> tuple[list[Candidate], list[Finding]]:
     file = Path(path)
     if not file.is_file():
         near = get_close_matches(file.name, [p.name for p in Path(file.parent).glob("*.py")], 1)
@@ -274,21 +289,23 @@ def _of_file(target: str, path: str, name: str) -> tuple[list[Candidate], list[F
         return [], [_unloadable(target, path, error)]
     finally:
         sys.path.remove(str(file.resolve().parent))
-    return _of_namespace(module, path, "::", name)
+    return _of_namespace(module, path, "::", name, checked)
 
 
-def _of_module(target: str, module: str, name: str) -> tuple[list[Candidate], list[Finding]]:
+def _of_module(
+    target: str, module: str, name: str, checked: bool = True
+) -> tuple[list[Candidate], list[Finding]]:
     try:
         found = importlib.import_module(module)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and module.startswith(str(error.name)):
             raise ConfigError(f"there is no module {module!r} (from {target!r}).") from None
         return [], [_unloadable(target, module, error)]
-    return _of_namespace(found, module, ":", name)
+    return _of_namespace(found, module, ":", name, checked)
 
 
 def _of_namespace(
-    module: ModuleType, place: str, separator: str, name: str
+    module: ModuleType, place: str, separator: str, name: str, checked: bool
 ) -> tuple[list[Candidate], list[Finding]]:
     known = {
         key: value.named(key, f"{place}{separator}{key}")
@@ -309,7 +326,8 @@ def _of_namespace(
     broken: list[Finding] = []
     for c in chosen:
         try:
-            check_twin(c)
+            if checked:
+                check_twin(c)
             good.append(c)
         except ConfigError as error:  # the others are asked all the same
             broken.append(unaskable(c, str(error)))
@@ -338,17 +356,22 @@ def _unloadable(target: str, path: str, error: BaseException) -> Finding:
     frames = [f for f in frames if not f.filename.endswith("npnet/verify/targets.py")]
     lines = traceback.format_list(frames) + traceback.format_exception_only(error)
     last = frames[-1] if frames else None
+    source = Source(last.filename, last.lineno or 0, last.name) if last else None
+    message = f"{path} could not be loaded: {type(error).__name__}: {error}"
+    return replace(unloadable(target, message), source=source, traceback="".join(lines))
+
+
+def unloadable(target: str, message: str) -> Finding:
+    """A finding of a file or a module that cannot be loaded."""
     return Finding(
-        id=f"load-{Path(path).stem}",
+        id=f"load-{Path(target.partition('::')[0]).stem}",
         layer=target,
         twin="",
         quantity="import",
         verdict=Verdict.CRASH,
         dtype="",
         device="cpu",
-        message=f"{path} could not be loaded: {type(error).__name__}: {error}",
-        source=Source(last.filename, last.lineno or 0, last.name) if last else None,
-        traceback="".join(lines),
+        message=message,
         target=target,
     )
 

@@ -47,6 +47,8 @@ from npnet.verify.spec import Spec, examples
 
 _SHRINK_SECONDS = 2.0  # per finding, once for the structure and once for the arrays
 _DIAGNOSIS_SECONDS = 6.0  # per finding, after which it is given up; it takes 2 at most
+_PRINTED = 2000  # characters of a candidate's output in a finding
+_DEATHS = 2  # of a candidate's process, after which it is not asked on
 _MOST_FINDINGS = 8  # per candidate and dtype, each shrunk by itself
 
 
@@ -218,17 +220,40 @@ class Trial:
                 return
             del self.broken[quantity, verdict]  # a wrong number says more than a nan
             break
-        if failure.verdict in BROKEN | {Verdict.ORACLE_DISAGREES}:
-            confirmed: Failure | None = failure
+        self._renew()
+        if failure.verdict is Verdict.CRASH:
+            confirmed: Failure | None = self._crashed(example, failure)
+        elif failure.verdict in BROKEN | {Verdict.ORACLE_DISAGREES}:
+            confirmed = failure
         else:
             confirmed = self._confirmed(example, failure)
         if confirmed is None:
             return
         self.hopeless = confirmed.verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY)
+        self.hopeless |= getattr(self.candidate.function, "deaths", 0) > _DEATHS
         key = (confirmed.quantity, confirmed.verdict)
         alone = example.pick(failure.set) if confirmed.verdict not in UNSHRINKABLE else example
         probed = example.pick(failure.set)
         self.broken[key] = _Broken(confirmed, alone, self.asked, 1, failure.comparison, probed)
+
+    def _renew(self) -> None:
+        """A fresh process for a candidate that has one of its own."""
+        renew = getattr(self.candidate.function, "renew", None)
+        if renew is not None:
+            renew()
+
+    def _crashed(self, example: Example, failure: Failure) -> Failure:
+        """A breakdown, asked once more: what does not break down again depends on history."""
+        alone = example.pick(failure.set)
+        if any(f.verdict in BROKEN for f in self.examine(alone, protocols=(failure.protocol,))):
+            return failure
+        if any(f.verdict in BROKEN for f in self.examine(example)):
+            return failure
+        text = (
+            "it broke down once and not when the same question was asked again: the candidate "
+            f"depends on the history of its calls, or on chance. {failure.message}"
+        )
+        return replace(failure, verdict=Verdict.CONTRACT, message=text)
 
     def _confirmed(self, example: Example, failure: Failure) -> Failure | None:
         """The failure, settled; None where an intermediate overflows, so that nothing is judged."""
@@ -261,6 +286,8 @@ class Trial:
                 break
             except Died as death:
                 reason = str(death)
+            finally:
+                self._renew()  # the fork may have spoken to its process
         else:
             return _unexplained(findings, reason)
         return [
@@ -319,9 +346,14 @@ class Trial:
             first=known.first if known else 0,
             agrees=tuple(quantities),
             source=c.source(failure.quantity),
-            traceback=failure.traceback,
+            traceback=failure.traceback + self._printed(),
             target=c.target,
         )
+
+    def _printed(self) -> str:
+        """What the candidate has written to standard output, where it is known."""
+        printed = str(getattr(self.candidate.function, "printed", "")).strip()
+        return f"\nWhat it has printed:\n{printed[:_PRINTED]}\n" if printed else ""
 
     def _pictured(self, known: _Broken, quantity: str) -> Comparison | None:
         """The probe with the names of its axes, and with what torch itself has in the dtype."""
