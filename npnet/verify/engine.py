@@ -19,7 +19,7 @@ from npnet.verify.finding import (
     Report,
     inherited,
 )
-from npnet.verify.isolate import Isolated, isolate, without_fatal
+from npnet.verify.isolate import Isolated, isolate, spares_closed, without_fatal
 from npnet.verify.parallel import each
 from npnet.verify.settings import SECTIONS, SETS, Event, Settings, Tell, profiled
 from npnet.verify.shard import deal, elsewhere
@@ -79,9 +79,10 @@ def run(
         time_budget=time_budget,
         isolated=not in_process,
     )
-    target, fatal = (target, []) if in_process else without_fatal(target)
-    candidates, broken = resolve(target)
-    return run_all(candidates, asked, on_event=on_event, broken=[*fatal, *broken], jobs=jobs)
+    with spares_closed():
+        target, fatal = (target, []) if in_process else without_fatal(target)
+        candidates, broken = resolve(target)
+        return run_all(candidates, asked, on_event=on_event, broken=[*fatal, *broken], jobs=jobs)
 
 
 def run_all(

@@ -102,8 +102,12 @@ class Examiner:
             return [Failure("y", Verdict.ORACLE_DISAGREES, message)]
         limit = max(1.0, 50 * seconds)
         failures: list[Failure] = []
-        for s in range(example.sets):
-            protocol = protocols[s] if protocols else self._protocol(example, s)
+        plan = [protocols[s] if protocols else self._protocol(example, s)
+                for s in range(example.sets)]  # fmt: skip
+        ahead = getattr(self.candidate.function, "ahead", None)
+        if ahead is not None:  # it answers the next question while this one is judged
+            ahead(example, plan, self.spec.optimizer, limit)
+        for s, protocol in enumerate(plan):
             asked = (self.candidate.function, example, s, protocol, self.spec.optimizer)
             reply = ask(*asked, limit)
             if any(f.verdict is Verdict.TIMEOUT for f in reply.faults):

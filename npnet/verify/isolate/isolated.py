@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class Isolated:
         self._home: Path | None = None
         self._worker: _Worker | None = None
         self._known: Example | None = None
+        self._waiting: list[tuple[int, list[Any]]] = []  # questions sent, in order
 
     def within(self, layout: Layout) -> "Isolated":
         """The same in other axis orders."""
@@ -53,24 +55,37 @@ class Isolated:
         """Refused: raises ConfigError."""
         raise ConfigError(f"{self.name} runs in a process of its own: it is asked, not called.")
 
+    def ahead(
+        self, example: Example, protocols: Sequence[str], optimizer: bool, seconds: float
+    ) -> None:
+        """Send the questions about every value set at once; `ask` then only waits for each."""
+        with contextlib.suppress(_Ended, _Late):  # `ask` meets it again, and says so
+            if self._waiting:
+                self.renew()
+            worker = self._running()
+            for s, protocol in enumerate(protocols):
+                self._send(worker, example, [s, protocol, optimizer, seconds])
+
     def ask(
         self, example: Example, s: int, protocol: str, optimizer: bool, seconds: float
     ) -> Reply:
         """A question as `npnet.verify.ask.ask` puts it, answered over there."""
+        asked = [s, protocol, optimizer, seconds]
+        most = max(_REPLY, 64 * sum(a.nbytes for a in example.arrays.values()))
         try:
             worker = self._running()
         except _Ended as ended:
             self.deaths += 1
             fault = Fault("forward", Verdict.CRASH, f"it could not be loaded: {ended}", ended.trace)
             return Reply({}, [fault], complete=False)
-        document: dict[str, Any] = {"ask": [s, protocol, optimizer, seconds]}
-        arrays: list[Any] = []
-        if example is not self._known:
-            document["example"], arrays = of_example(example)
-            self._known = example
-        most = max(_REPLY, 64 * sum(a.nbytes for a in example.arrays.values()))
         try:
-            return to_reply(*worker.exchange(pack(document, arrays), seconds + _GRACE, most))
+            if not self._waiting or self._waiting[0] != (id(example), asked):
+                if self._waiting:  # for replies that nobody waits for any more
+                    self.renew()
+                    worker = self._running()
+                self._send(worker, example, asked)
+            self._waiting.pop(0)
+            return to_reply(*worker.receive(seconds + _GRACE, most))
         except _Late:
             text = f"no answer within {seconds:.1f} s"
             fault = Fault("forward", Verdict.TIMEOUT, text)
@@ -83,6 +98,16 @@ class Isolated:
         self.renew()
         return Reply({}, [fault], complete=False)
 
+    def _send(self, worker: "_Worker", example: Example, asked: list[Any]) -> None:
+        """A question; the example comes with the first one about it."""
+        document: dict[str, Any] = {"ask": asked}
+        arrays: list[Any] = []
+        if example is not self._known:
+            document["example"], arrays = of_example(example)
+            self._known = example
+        worker.send(pack(document, arrays), asked[3] + _GRACE)
+        self._waiting.append((id(example), asked))
+
     @property
     def printed(self) -> str:
         """What it has written to standard output and error, the beginning of it."""
@@ -94,6 +119,7 @@ class Isolated:
             self._worker.close()
             self._printed = self._worker.printed or self._printed
         self._worker = self._known = None
+        self._waiting = []
 
     def close(self) -> None:
         """End everything, and leave nothing behind."""
@@ -106,16 +132,49 @@ class Isolated:
     def _running(self) -> "_Worker":
         if self._worker is None:
             self._known = None
-            if self._home is None:
-                self._home = Path(tempfile.mkdtemp(prefix="npnet-worker-"))
-                atexit.register(shutil.rmtree, self._home, ignore_errors=True)
-            self._worker = _Worker(self._mark, self._home)
+            spare = _SPARE.pop(_place(self.target), None)
+            if spare is not None:  # one that has the same module loaded
+                self._mark, self._home, self._worker = spare._mark, spare._home, spare._worker
+            else:
+                self._start()
+            assert self._worker is not None
             try:
-                self._worker.load(self.target, self.name, self.layout)
+                self._worker.choose(self.name, self.layout)
             except BaseException:
                 self.renew()
                 raise
         return self._worker
+
+    def _start(self) -> None:
+        if self._home is None:
+            self._home = Path(tempfile.mkdtemp(prefix="npnet-worker-"))
+            atexit.register(shutil.rmtree, self._home, ignore_errors=True)
+        self._worker = _Worker(self._mark, self._home)
+        try:
+            self._worker.load(self.target)
+        except BaseException:
+            self.renew()
+            raise
+
+
+_SPARE: dict[str, Isolated] = {}
+"""Processes that have a module loaded, and nothing else to do."""
+
+
+def _place(target: str) -> str:
+    """The file or the module of a target."""
+    path, _, _ = target.partition("::")
+    return path if path.endswith(".py") or "/" in path else target.partition(":")[0]
+
+
+@contextlib.contextmanager
+def spares_closed() -> Iterator[None]:
+    """Afterwards, no process is left that was started in advance."""
+    try:
+        yield
+    finally:
+        while _SPARE:
+            _SPARE.popitem()[1].close()
 
 
 def isolate(c: Candidate) -> Candidate:
@@ -148,11 +207,14 @@ def _fatal(target: str) -> str | None:
     """How a process ends that loads a target; None where it does not, whatever is wrong with it."""
     isolated = Isolated(target, "")
     try:
-        isolated._running()
+        isolated._start()
     except _Ended as ended:
-        return None if ended.told else str(ended)
-    finally:
         isolated.close()
+        return None if ended.told else str(ended)
+    if _place(target) in _SPARE:
+        isolated.close()
+    else:
+        _SPARE[_place(target)] = isolated
     return None
 
 
@@ -190,21 +252,24 @@ class _Worker:
         os.close(to_read)
         os.close(to_write)
         self._alive = os.pidfd_open(self.process.pid)
-        self._kept = bytearray()
+        self._kept, self._buffer = bytearray(), bytearray()
         self._drain = threading.Thread(target=self._keep, daemon=True)
         self._drain.start()
 
-    def load(self, target: str, name: str, layout: Layout | None) -> None:
-        """Have the candidate loaded; raises _Ended where it cannot be."""
-        document = {
-            "path": sys.path,
-            "target": target,
-            "name": name,
-            "layout": None if layout is None else [layout.images, dict(layout.state)],
-            "directory": str(self.directory),
-        }
+    def load(self, target: str) -> None:
+        """Have a module loaded; raises _Ended where it cannot be."""
+        directory = str(self.directory)
+        self._told({"path": sys.path, "target": target, "directory": directory})
+
+    def choose(self, name: str, layout: Layout | None) -> None:
+        """Say which candidate of the module is asked from now on; raises _Ended."""
+        given = None if layout is None else [layout.images, dict(layout.state)]
+        self._told({"choose": name, "layout": given})
+
+    def _told(self, document: dict[str, Any]) -> None:
         try:
-            told, _ = self.exchange(pack(document, []), _START, 0)
+            self.send(pack(document, []), _START)
+            told, _ = self.receive(_START, 0)
         except _Late:
             raise _Ended(f"did not come to an end within {_START:.0f} s") from None
         except Unreadable as error:
@@ -212,16 +277,17 @@ class _Worker:
         if "error" in told:
             raise _Ended(str(told["error"]), str(told.get("trace", "")), told=True)
 
-    def exchange(self, frame: bytes, seconds: float, most: int) -> tuple[Any, list[Any]]:
-        """Send a frame and receive one; raises _Late, _Ended or Unreadable."""
+    def receive(self, seconds: float, most: int) -> tuple[Any, list[Any]]:
+        """The next reply; raises _Late, _Ended or Unreadable."""
         stop = time.monotonic() + seconds
-        self._send(frame, stop)
         return receive(lambda n: self._read(n, stop), most)
 
-    def _send(self, frame: bytes, stop: float) -> None:
+    def send(self, frame: bytes, seconds: float) -> None:
+        """Send a frame; raises _Late or _Ended."""
+        stop = time.monotonic() + seconds
         os.set_blocking(self._to, False)
         left = memoryview(frame)
-        while left:
+        while left:  # a pipe that is full is waited for, a worker that does not read is late
             _, ready, _ = select.select([], [self._to], [], max(stop - time.monotonic(), 0))
             if not ready:
                 raise _Late
@@ -233,19 +299,18 @@ class _Worker:
                 raise self._ended() from None
 
     def _read(self, n: int, stop: float) -> bytes:
-        found = bytearray()
-        while len(found) < n:
+        while len(self._buffer) < n:
             waited = max(stop - time.monotonic(), 0)
             ready, _, _ = select.select([self._from, self._alive], [], [], waited)
             if not ready:
                 raise _Late
-            part = b""
-            if self._from in ready:
-                part = os.read(self._from, min(n - len(found), 1 << 20))
+            part = os.read(self._from, 1 << 20) if self._from in ready else b""
             if not part:  # closed, or the process is gone and has left nothing
                 raise self._ended()
-            found += part
-        return bytes(found)
+            self._buffer += part
+        found = bytes(self._buffer[:n])
+        del self._buffer[:n]
+        return found
 
     def _ended(self) -> _Ended:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -10,9 +10,11 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 from npnet.verify.ask import ask
+from npnet.verify.candidate import Candidate
 from npnet.verify.dialect import Layout
 from npnet.verify.isolate.limits import die_with_parent, limit
 from npnet.verify.isolate.messages import of_reply, to_example
@@ -30,14 +32,17 @@ def main() -> None:
     own = os.getpid()
     die_with_parent()
 
+    buffer = bytearray()
+
     def read(n: int) -> bytes:
-        found = bytearray()
-        while len(found) < n:
-            part = os.read(reading, min(n - len(found), 1 << 20))
+        while len(buffer) < n:
+            part = os.read(reading, 1 << 20)
             if not part:
                 os._exit(0)
-            found += part
-        return bytes(found)
+            buffer.extend(part)
+        found = bytes(buffer[:n])
+        del buffer[:n]
+        return found
 
     def send(document: Any, arrays: Any = ()) -> None:
         frame = memoryview(pack(document, arrays))
@@ -46,7 +51,8 @@ def main() -> None:
 
     document, _ = receive(read, _MOST)
     try:
-        function = _loaded(document)
+        sys.path[:] = document["path"]
+        candidates = load(document["target"])
     except BaseException as error:
         send({"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()})
         os._exit(1)
@@ -54,29 +60,34 @@ def main() -> None:
     os.chdir(document["directory"])
     limit()
     send({"loaded": True})
+    function: Any = None
     example: Any = None
     while True:
         document, arrays = receive(read, _MOST)
+        if "choose" in document:
+            try:
+                function = _chosen(candidates, document)
+                send({"chosen": True})
+            except ValueError as error:
+                send({"error": str(error)})
+            continue
         if "example" in document:
             example = to_example(document["example"], arrays)
-        asked = document["ask"]
-        reply = ask(function, example, *asked)
+        reply = ask(function, example, *document["ask"])
         if os.getpid() != own:
             os._exit(0)  # a copy of this process that the candidate has made
         send(*of_reply(reply))
 
 
-def _loaded(document: Any) -> Any:
-    sys.path[:] = document["path"]
-    candidates = load(document["target"])
-    if not document["name"]:
-        return None
-    (found,) = [c for c in candidates if c.name == document["name"]]
-    function = found.function
-    if document["layout"] is not None:
-        images, state = document["layout"]
-        function = Layout(images, dict(state)).around(function)
-    return function
+def _chosen(candidates: Sequence[Candidate], document: Any) -> Any:
+    """The function of a candidate, in torch's axis orders."""
+    found = next((c for c in candidates if c.name == document["choose"]), None)
+    if found is None:
+        raise ValueError(f"there is no candidate {document['choose']!r} any more")
+    if document["layout"] is None:
+        return found.function
+    images, state = document["layout"]
+    return Layout(images, dict(state)).around(found.function)
 
 
 if __name__ == "__main__":
