@@ -90,6 +90,11 @@ DEVICES = ("cpu", "cuda", "auto")
     help="Of text, html, junit, markdown, github; beside results.jsonl. CI adds what it reads.",
 )
 @click.option(
+    "--executor",
+    metavar="URL",
+    help="A Dask scheduler, as tcp://host:8786: its workers ask the candidates.",
+)
+@click.option(
     "--in-process",
     is_flag=True,
     help="Ask candidates of files here, not in a process of their own: for code of one's own.",
@@ -113,6 +118,7 @@ def verify(
     require: str | None,
     report_dir: str | None,
     format: tuple[str, ...],
+    executor: str | None,
     in_process: bool,
     fail_fast: bool,
     quiet: bool,
@@ -148,6 +154,7 @@ def verify(
                 dtypes=dtype,
                 only=only,
                 seed=over_profile(ctx, "seed"),
+                executor=executor,
                 in_process=in_process,
                 fail_fast=fail_fast,
                 time_budget=time_budget,

@@ -2,8 +2,10 @@
 
 import time
 import traceback
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from npnet.contract import ConfigError
@@ -20,7 +22,7 @@ from npnet.verify.finding import (
     inherited,
 )
 from npnet.verify.isolate import Isolated, isolate, spares_closed, without_fatal
-from npnet.verify.parallel import each
+from npnet.verify.parallel import Told, each
 from npnet.verify.settings import SECTIONS, SETS, Event, Settings, Tell, profiled
 from npnet.verify.shard import deal, elsewhere
 from npnet.verify.targets import held, resolve, unaskable
@@ -41,6 +43,7 @@ def run(
     shard: tuple[int, int] | None = None,
     jobs: int = 1,
     in_process: bool = False,
+    executor: str | Executor | None = None,
     on_event: Tell | None = None,
 ) -> Report:
     """Hold candidates against their torch twins.
@@ -60,6 +63,8 @@ def run(
     jobs: candidates that are asked at a time, each in a process of its own
     in_process: ask candidates of files and modules here, and not in a process of their own: for
         code of one's own; what crashes or hangs then takes the run with it
+    executor: where candidates are asked instead: the address of a Dask scheduler, as
+        "tcp://host:8786", whose workers see the same files, or a concurrent.futures.Executor
     on_event: called with a mapping for everything that happens, as it happens
 
     Raises ConfigError for a target or a setting that does not exist. Ctrl-C ends the run with what
@@ -82,7 +87,14 @@ def run(
     with spares_closed():
         target, fatal = (target, []) if in_process else without_fatal(target)
         candidates, broken = resolve(target)
-        return run_all(candidates, asked, on_event=on_event, broken=[*fatal, *broken], jobs=jobs)
+        return run_all(
+            candidates,
+            asked,
+            on_event=on_event,
+            broken=[*fatal, *broken],
+            jobs=jobs,
+            executor=executor,
+        )
 
 
 def run_all(
@@ -92,6 +104,7 @@ def run_all(
     on_event: Tell | None = None,
     broken: Sequence[Finding] = (),
     jobs: int = 1,
+    executor: str | Executor | None = None,
 ) -> Report:
     """Hold these candidates against their twins; `broken` are those that could not be loaded."""
     from npnet.verify.environment import environment
@@ -109,7 +122,7 @@ def run_all(
     report.not_verified += elsewhere(parts, asked.dtypes)
     own = [(c, replace(asked, dtypes=dtypes)) for c, dtypes in parts if dtypes]
     report.idle = bool(candidates) and not own and not broken
-    answers = _answers(own, tell, stop, jobs)
+    answers = _answers(own, tell, stop, _away(jobs, executor))
     try:
         for verified in answers:
             report.findings += verified.findings
@@ -146,24 +159,35 @@ class Verified:
     interrupted: bool = False
 
 
+Each = Callable[[Sequence[Candidate], Settings, float | None], Iterator[Told | None]]
+"""What asks candidates elsewhere, and tells of them as they come."""
+
+
+def _away(jobs: int, executor: str | Executor | None) -> Each | None:
+    if executor is not None:
+        from npnet.verify import cluster
+
+        return partial(cluster.each, place=executor)
+    return partial(each, jobs=jobs) if jobs > 1 else None
+
+
 def _answers(
-    own: Sequence[tuple[Candidate, Settings]], tell: Tell, stop: float | None, jobs: int
+    own: Sequence[tuple[Candidate, Settings]], tell: Tell, stop: float | None, each: Each | None
 ) -> Generator[Verified, None, None]:
-    """Every candidate's result, here one after the other or, with several jobs, as they come."""
-    away = [(c, asked) for c, asked in own if c.target] if jobs > 1 else []
+    """Every candidate's result, here one after the other, or as they come from elsewhere."""
+    away = [(c, asked) for c, asked in own if c.target] if each is not None else []
     for asked in dict.fromkeys(asked for _, asked in away):
         alike = [c for c, as_asked in away if as_asked == asked]
-        yield from _answers_from_away(alike, asked, tell, stop, jobs)
+        assert each is not None
+        yield from _from_away(each(alike, asked, stop), tell)
     for c, asked in own:
         if (c, asked) not in away:
             yield verify(c, asked, tell, stop)
 
 
-def _answers_from_away(
-    candidates: Sequence[Candidate], asked: Settings, tell: Tell, stop: float | None, jobs: int
-) -> Iterator[Verified]:
+def _from_away(answers: Iterator[Told | None], tell: Tell) -> Iterator[Verified]:
     tick: Event = {"event": "tick"}
-    for told in each(candidates, asked, stop, jobs):
+    for told in answers:
         if told is None:
             tell(tick)
             continue

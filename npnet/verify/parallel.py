@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from npnet.verify.candidate import Candidate
 from npnet.verify.settings import Event, Settings
 
-_POLL = 0.2  # seconds after which the caller may look whether it should stop
+POLL = 0.2  # seconds after which the caller may look whether it should stop
 
 
 class Told(NamedTuple):
@@ -40,7 +40,7 @@ def each(
         groups = [waiting] if number > 1 else [[c] for c in waiting]
         for group in groups:
             with _Pool(min(number, len(group)) or 1) as pool:
-                running = {pool.submit(_ask, c.target, c.name, asked, stop): c for c in group}
+                running = {pool.submit(ask, c.target, c.name, asked, stop): c for c in group}
                 yield from _results(running, died)
         waiting = died
         if number == 1:
@@ -70,7 +70,7 @@ def _results(
 ) -> Iterator[Told | None]:
     left = set(running)
     while left:
-        done, left = wait(left, _POLL, FIRST_COMPLETED)
+        done, left = wait(left, POLL, FIRST_COMPLETED)
         if not done:
             yield None
         for future in done:
@@ -96,7 +96,8 @@ def _begin(path: list[str]) -> None:
     sys.modules["torch"].set_num_threads(1)
 
 
-def _ask(target: str, name: str, asked: Settings, stop: float | None) -> tuple[list[Event], Any]:
+def ask(target: str, name: str, asked: Settings, stop: float | None) -> tuple[list[Event], Any]:
+    """What happens while a candidate is asked, and what comes of it."""
     from npnet.verify.engine import verify
     from npnet.verify.targets import resolve
 
