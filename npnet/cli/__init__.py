@@ -1,4 +1,4 @@
-"""The command `npnet`: verify, report, list, replay, repro, doctor.
+"""The command `npnet`: verify, report, list, replay, repro, doctor, init.
 
 Exit codes: 0 everything asked was verified; 1 at least one divergence; 2 usage or configuration;
 3 a candidate crashed, hung or could not be loaded; 4 nothing, or too little, could be verified.
@@ -25,6 +25,7 @@ from npnet.cli.asking import verify
 from npnet.cli.base import Group, read_settings
 from npnet.cli.merging import report
 from npnet.cli.showing import doctor, list_
+from npnet.cli.starting import init
 from npnet.cli.stored import replay, repro
 
 
@@ -40,7 +41,7 @@ def cli(ctx: click.Context) -> None:
         ctx.obj = found
 
 
-for command in (verify, report, replay, repro, list_, doctor):
+for command in (verify, report, replay, repro, list_, doctor, init):
     cli.add_command(command)
 
 

@@ -15,3 +15,4 @@ from npnet.verify.finding import Diverged as Diverged
 from npnet.verify.finding import Finding as Finding
 from npnet.verify.finding import Report as Report
 from npnet.verify.finding import Verdict as Verdict
+from npnet.verify.parametrize import parametrize as parametrize
