@@ -129,6 +129,10 @@ class Diagnosis:
             readings = [e for e in readings if "cases looked at" not in e.text]
         if when is not None and when.numbers:  # a wrong formula is wrong for ordinary numbers, too
             readings = [e for e in readings if e.kind in _OF_NUMBERS]
+        deaf = nonlinear and any(self._ignores_dy(p, q) for p, q in probes[:1])
+        if deaf:
+            text = "the upstream gradient is ignored: with dy and with 2 dy it is the same"
+            readings.append(Explanation("upstream", text, 0.0))
         found = [*([shaped] if shaped else []), *readings, *found]
         if when is not None and numbers and when.numbers:
             text = (
@@ -144,6 +148,16 @@ class Diagnosis:
         if numbers:
             found += self._direction(finding, probes, stop + _SECONDS / 4)
         return ranked(sorted(found, key=lambda e: not e.certain))
+
+    def _ignores_dy(self, probe: Probe, quantity: str) -> bool:
+        """Whether twice the upstream gradient gives the same, which is not 0."""
+        arrays = probe.example.arrays
+        twice = {n: 2 * a if n.startswith("dy") else a for n, a in arrays.items()}
+        again = self._asker.candidate(replace(probe.example, arrays=twice)) or {}
+        one, two = probe.got.get(quantity), again.get(quantity)
+        if one is None or two is None or not one.any():
+            return False
+        return one.shape == two.shape and bool(np.array_equal(one, two))
 
     def _probes(self, finding: Finding, stop: float) -> list[tuple[Probe, str]]:
         examples = self._record.examples(finding.quantity)

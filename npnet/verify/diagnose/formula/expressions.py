@@ -519,7 +519,8 @@ def _dressed(node: Tree, scope: Scope, cost: float) -> Iterator[Other]:
     for option in (*_options(scope), *(ast.Name(v, ast.Load()) for v in alike)):
         text = ast.unparse(option)
         times, over = _of(node, ast.Mult(), option), _of(node, ast.Div(), option)
-        sort = scope.kind(option, "factor")
+        of_array = isinstance(option, ast.Name) and option.id in arrays
+        sort = "axis factor" if of_array else "factor"
         yield Other(times, sort, f"it multiplies {{}} by {text}", cost + 0.05, about=node)
         yield Other(over, sort, f"it divides {{}} by {text}", cost + 0.05, about=node)
 
