@@ -46,7 +46,7 @@ from npnet.verify.shrink import shrink
 from npnet.verify.spec import Spec, examples
 
 _SHRINK_SECONDS = 2.0  # per finding, once for the structure and once for the arrays
-_DIAGNOSIS_SECONDS = 6.0  # per finding, after which it is given up; it takes 2 at most
+_DIAGNOSIS_SECONDS = 12.0  # per finding, after which it is given up; it takes 2 of its own at most
 _PRINTED = 2000  # characters of a candidate's output in a finding
 _DEATHS = 2  # of a candidate's process, after which it is not asked on
 _MOST_FINDINGS = 8  # per candidate and dtype, each shrunk by itself

@@ -40,7 +40,7 @@ class Formula:
         per_view: list[list[tuple[Reading, float]]] = [[] for _ in views]
         limit = np.inf
         for likely, change in (*self._kept, *self._of(views[0])):
-            if time.monotonic() > stop or likely > limit:
+            if time.process_time() > stop or likely > limit:
                 break
             told = list(self._explaining(change, views))
             for one, explained in zip(per_view, told, strict=False):
@@ -108,10 +108,10 @@ class Formula:
         It does not explain what is off where it has no influence, nor what is right where it has.
         """
         right = self._asked(example)
-        stop = time.monotonic() + _MARKING
+        stop = time.process_time() + _MARKING
         found = {}
         for change in values:
-            if time.monotonic() > stop:
+            if time.process_time() > stop:
                 break
             with marking() as hit, change.made() as can:
                 wrong = self._asked(example) if can else {}
