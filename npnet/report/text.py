@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from npnet.report import words
 from npnet.report.overview import follows
-from npnet.verify.finding import UNPROVEN, Finding, LayerResult, Report, Verdict
+from npnet.verify.finding import PRINTED, UNPROVEN, Finding, LayerResult, Report, Verdict
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 WIDTH = 100
 _LABEL = 13  # columns of a row's label, its indentation included
 _MOST_ARRAYS = 8
+_MOST_PRINTED = 3
 _MOST_TRACEBACK = 8
 _MOST_NOT_VERIFIED = 6
 
@@ -80,8 +81,11 @@ def failure(finding: Finding, others: Sequence[Finding] = (), kept: Path | None 
     row("only when", words.only_when(f))
     row("only under", words.only_under(f))
     row("also", words.also(f, others))
-    if f.traceback:
-        rows.append(("traceback", _traceback(f)))
+    trace, _, printed = f.traceback.partition(PRINTED)
+    if trace.strip():
+        rows.append(("traceback", _traceback(trace)))
+    if printed.strip():
+        rows.append(("printed", words.lines(printed.strip())[:_MOST_PRINTED]))
     if f.case is not None and f.verdict not in UNPROVEN and not follows(f):
         rows.append(("smallest", list(_smallest(f))))
     row("look at", words.clean(f.source) if f.source else None)
@@ -99,8 +103,8 @@ def failure(finding: Finding, others: Sequence[Finding] = (), kept: Path | None 
     )
 
 
-def _traceback(f: Finding) -> list[str]:
-    kept = [line for line in words.lines(f.traceback) if line.strip(" ^~")]
+def _traceback(trace: str) -> list[str]:
+    kept = [line for line in words.lines(trace) if line.strip(" ^~")]
     more = ["…"] if len(kept) > _MOST_TRACEBACK else []
     return more + kept[-_MOST_TRACEBACK:]
 

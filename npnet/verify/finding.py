@@ -86,6 +86,10 @@ class Explanation:
     certain: bool = True
 
 
+PRINTED = "What it has printed:\n"
+"""What stands in a finding's traceback before what the candidate has printed."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One broken quantity of one candidate.

@@ -32,6 +32,7 @@ from npnet.verify.examine import (
 )
 from npnet.verify.finding import (
     BROKEN,
+    PRINTED,
     Comparison,
     Diverged,
     Explanation,
@@ -353,7 +354,7 @@ class Trial:
     def _printed(self) -> str:
         """What the candidate has written to standard output, where it is known."""
         printed = str(getattr(self.candidate.function, "printed", "")).strip()
-        return f"\nWhat it has printed:\n{printed[:_PRINTED]}\n" if printed else ""
+        return f"\n{PRINTED}{printed[:_PRINTED]}\n" if printed else ""
 
     def _pictured(self, known: _Broken, quantity: str) -> Comparison | None:
         """The probe with the names of its axes, and with what torch itself has in the dtype."""

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,8 @@ class Isolated:
 
     def _start(self) -> None:
         if self._home is None:
-            self._home = Path(tempfile.mkdtemp(prefix="npnet-worker-"))
+            _sweep()
+            self._home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
             atexit.register(shutil.rmtree, self._home, ignore_errors=True)
         self._worker = _Worker(self._mark, self._home)
         try:
@@ -155,6 +157,18 @@ class Isolated:
         except BaseException:
             self.renew()
             raise
+
+
+_PREFIX = "npnet-worker-"
+
+
+@cache
+def _sweep() -> None:
+    """Remove the directories of runs that were killed."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        pid = directory.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 _SPARE: dict[str, Isolated] = {}
