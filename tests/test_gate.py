@@ -2,10 +2,14 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +20,8 @@ import npnet
 from npnet import cli
 from npnet.cli import base
 from npnet.contract import ConfigError
-from npnet.report import jsonl, merge
-from npnet.verify import run
+from npnet.report import jsonl, merge, resume
+from npnet.verify import engine, run
 from npnet.verify.finding import Outcome
 from npnet.verify.settings import profiled
 
@@ -135,7 +139,9 @@ def test_profiles_of_pyproject_and_of_the_command_line(place: Path) -> None:
 # ---- the same questions in every process ---------------------------------------------------------
 
 
-def process(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def process(
+    *arguments: str, cwd: Path | None = None, **variables: str
+) -> "subprocess.CompletedProcess[str]":
     root = str(Path(npnet.__file__).parent.parent)
     return subprocess.run(
         [sys.executable, "-m", "npnet.cli", *arguments],
@@ -144,13 +150,14 @@ def process(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[s
         env={**os.environ, "PYTHONPATH": root, **variables},
         timeout=120,
         check=False,
+        cwd=cwd,
     )
 
 
 def without_times(path: Path) -> list[Any]:
     def cut(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: cut(v) for k, v in value.items() if k not in ("seconds", "date")}
+            return {k: cut(v) for k, v in value.items() if k not in ("seconds", "date", "sources")}
         return [cut(x) for x in value] if isinstance(value, list) else value
 
     return [cut(json.loads(line)) for line in path.read_text().splitlines()]
@@ -256,3 +263,158 @@ def test_2_for_a_shard_that_makes_no_sense(place: Path, value: str) -> None:
     assert f"--shard must be i/n, as 2/3 for the second of three, but is {value!r}" in done.output
     with pytest.raises(ConfigError, match=r"shard must be .* but is 3/2"):
         run("Linear", shard=(3, 2))
+
+
+# ---- runs that are taken up again ----------------------------------------------------------------
+
+ASKED = ("mylayers.py", "Linear", "--examples", "20", "--dtype", "float64", "--format", "text")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run, in a process as those that are killed."""
+    here = tmp_path_factory.mktemp("whole")
+    (here / "mylayers.py").write_text(LAYERS)
+    done = process("verify", *ASKED, "--report-dir", "out", cwd=here)
+    assert done.returncode == 1, done.stderr
+    return here / "out"
+
+
+@pytest.mark.parametrize(
+    ("lines", "after"), [(1, 0.0), (1, 0.4), (2, 0.0), (3, 0.1), (5, 0.0), (6, 0.2)]
+)
+def test_a_run_that_was_killed_is_taken_up_again(
+    place: Path, whole: Path, lines: int, after: float
+) -> None:
+    root = str(Path(npnet.__file__).parent.parent)
+    command = [sys.executable, "-m", "npnet.cli", "verify", *ASKED, "--report-dir", "out"]
+    path = Path("out/results.jsonl")
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": root}
+    ) as killed:
+        while killed.poll() is None and not (
+            path.exists() and path.read_text().count("\n") >= lines
+        ):
+            time.sleep(0.005)
+        time.sleep(after)
+        killed.send_signal(signal.SIGKILL)
+    events = [e["event"] for e in jsonl.read(path)]
+    assert "end" not in events
+    assert len(events) >= lines
+    done = npnet_("verify", "--resume", "out", "--format", "text")
+    assert done.exit_code == 1, done.output
+    assert told("out") == told(str(whole))
+    assert sorted(p.name for p in Path("out").iterdir()) == ["failures", "results.jsonl"]
+    assert {p.name for p in Path("out/failures").iterdir()} == {
+        p.name for p in (whole / "failures").iterdir()
+    }
+
+
+def test_a_line_that_is_cut_in_two_is_tolerated_wherever_it_is_cut(
+    place: Path, whole: Path
+) -> None:
+    text = (whole / "results.jsonl").read_bytes()
+    ends = [n for n, byte in enumerate(text) if byte == 10]
+    for cut in (ends[0] + 9, ends[2] + 100, ends[4] - 1):
+        shutil.copytree(whole, "out")
+        Path("out/results.jsonl").write_bytes(text[:cut])
+        (Path("out/failures") / "half-written").mkdir()
+        Path("out/results.jsonl.new").write_text("of a run that was killed while taken up")
+        done = npnet_("verify", "--resume", "out", "--format", "text")
+        assert done.exit_code == 1, done.output
+        assert told("out") == told(str(whole))
+        assert not Path("out/failures/half-written").exists()
+        shutil.rmtree("out")
+
+
+def test_what_was_finished_is_not_asked_again(place: Path, whole: Path) -> None:
+    shutil.copytree(whole, "out")
+    seen: list[Any] = []
+    known = resume.begun(Path("out")).known
+    assert set(known) == {"first", "second", "third", "fourth", "fifth", "Linear"}
+    report = engine.run_as(
+        ["mylayers.py", "Linear"],
+        resume.begun(Path("out")).settings,
+        known={n: v for n, v in known.items() if n not in ("fourth", "Linear")},
+        on_event=lambda event: seen.append((event["event"], event.get("layer"))),
+    )
+    assert {layer for event, layer in seen if event == "example"} == {"fourth", "Linear"}
+    assert [r.layer for r in report.layers] == [*known]
+    events = [event for event, _ in seen]
+    assert events.count("layer") == 6
+    assert events.count("finding") == len(report.findings) > 2
+
+
+def test_a_run_that_stops_at_the_first_failure_stops_there_again(place: Path) -> None:
+    asked = ("verify", "mylayers.py", "--examples", "8", "--format", "text", "--fail-fast")
+    assert npnet_(*asked, "--report-dir", "out").exit_code == 1
+    before = told("out")
+    path = Path("out/results.jsonl")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert npnet_("verify", "--resume", "out").exit_code == 1
+    assert told("out") == before
+    assert [r.layer for r in merge.read(Path("out")).report.layers] == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("--examples", "30"), "--examples asks for 30 and that run has 20"),
+        (
+            ("--dtype", "float64,float32"),
+            "--dtype asks for float64,float32 and that run has float64",
+        ),
+        (("--seed", "1"), "--seed asks for 1 and that run has 0"),
+        (("--profile", "quick"), "--profile asks for quick. Leave it out, or start a new run"),
+        (("--shard", "1/2"), "--shard asks for 1/2 and that run has none"),
+        (("--report-dir", "x"), "--report-dir asks for x and that run has out"),
+        (("Linear",), "TARGET asks for Linear and that run has mylayers.py,Linear"),
+        (("--fail-fast",), "--fail-fast asks for yes and that run has no"),
+    ],
+)
+def test_2_where_other_settings_are_given(
+    place: Path, whole: Path, arguments: tuple[str, ...], part: str
+) -> None:
+    shutil.copytree(whole, "out")
+    before = Path("out/results.jsonl").read_text()
+    done = npnet_("verify", "--resume", "out", *arguments)
+    assert done.exit_code == 2, done.output
+    assert part in done.output
+    assert Path("out/results.jsonl").read_text() == before
+
+
+def test_the_same_settings_and_other_formats_are_taken(place: Path, whole: Path) -> None:
+    shutil.copytree(whole, "out")
+    again = ("mylayers.py", "Linear", "--examples", "20", "--format", "html,junit", "-j", "2")
+    done = npnet_("verify", "--resume", "out", *again)
+    assert done.exit_code == 1, done.output
+    assert Path("out/junit.xml").is_file()
+    assert told("out") == told(str(whole))
+
+
+def test_2_for_what_cannot_be_taken_up(place: Path, whole: Path) -> None:
+    Path("empty").mkdir()
+    Path("early").mkdir()
+    Path("early/results.jsonl").write_text('{"schema": "npnet')
+    shutil.copytree(whole, "out")
+    assert npnet_("report", "out", "--report-dir", "merged").exit_code == 1
+    for place_, part in (
+        ("nowhere", "nowhere holds no run"),
+        ("empty", "empty holds no run"),
+        ("early", "it was killed before that"),
+        ("merged", "or npnet report wrote it. Start it anew."),
+    ):
+        done = npnet_("verify", "--resume", place_)
+        assert done.exit_code == 2, done.output
+        assert part in done.output
+    text = Path("out/results.jsonl").read_text()
+    version = metadata.version("numpy")
+    Path("out/results.jsonl").write_text(text.replace(f'"numpy": "{version}"', '"numpy": "1.0"'))
+    done = npnet_("verify", "--resume", "out")
+    assert done.exit_code == 2
+    assert f"out was begun with numpy 1.0, but this is {version}" in done.output
+    Path("out/results.jsonl").write_text(text)
+    Path("mylayers.py").write_text(LAYERS.replace("2.0", "1.0"))
+    done = npnet_("verify", "--resume", "out")
+    assert done.exit_code == 2
+    assert "mylayers.py has changed since out was begun" in done.output

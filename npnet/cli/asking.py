@@ -3,18 +3,20 @@
 import os
 import signal
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import npnet
-from npnet.cli.base import Unverifiable, new_directory, prepare
+from npnet.cli.base import Refused, Unverifiable, new_directory, prepare
 from npnet.cli.options import at_least_one, formats, names, one_of, over_profile, seconds, shard
 from npnet.cli.output import annotate, exit_code
 
 if TYPE_CHECKING:
     from npnet.report.files import Writer
+    from npnet.report.resume import Begun
     from npnet.verify.settings import Event
 
 DEVICES = ("cpu", "cuda", "auto")
@@ -90,6 +92,9 @@ DEVICES = ("cpu", "cuda", "auto")
     help="Of text, html, junit, markdown, github; beside results.jsonl. CI adds what it reads.",
 )
 @click.option(
+    "--resume", metavar="DIR", help="Take up the run of this report that was killed or interrupted."
+)
+@click.option(
     "--executor",
     metavar="URL",
     help="A Dask scheduler, as tcp://host:8786: its workers ask the candidates.",
@@ -117,6 +122,7 @@ def verify(
     shard: tuple[int, int] | None,
     require: str | None,
     report_dir: str | None,
+    resume: str | None,
     format: tuple[str, ...],
     executor: str | None,
     in_process: bool,
@@ -139,29 +145,42 @@ def verify(
     _check_device(device, require)
     from npnet.report.files import Writer
     from npnet.report.screen import Screen
-    from npnet.verify.engine import run
+    from npnet.verify.engine import run, run_as
 
-    directory = Path(report_dir) if report_dir else new_directory()
-    with Writer(directory, formats=format) as writer:
+    begun = _begun(ctx, resume) if resume else None
+    directory = Path(resume or report_dir or new_directory())
+    with Writer(directory, formats=format, resume=begun is not None) as writer:
         kept = writer.index if "html" in format else directory / "results.jsonl"
         screen = Screen(kept, click.echo, quiet=quiet, verbose=verbose)
         shown = screen if "text" in format else None
         with screen, Interruption() as interruption:
-            report = run(
-                list(targets) or None,
-                profile=profile,
-                examples=over_profile(ctx, "examples"),
-                dtypes=dtype,
-                only=only,
-                seed=over_profile(ctx, "seed"),
-                executor=executor,
-                in_process=in_process,
-                fail_fast=fail_fast,
-                time_budget=time_budget,
-                shard=shard,
-                jobs=jobs,
-                on_event=_Listener(writer, shown, interruption),
-            )
+            on_event = _Listener(writer, shown, interruption)
+            if begun is not None:
+                known = begun.known
+                report = run_as(
+                    begun.targets,
+                    begun.settings,
+                    jobs=jobs,
+                    executor=executor,
+                    known=known,
+                    on_event=on_event,
+                )
+            else:
+                report = run(
+                    list(targets) or None,
+                    profile=profile,
+                    examples=over_profile(ctx, "examples"),
+                    dtypes=dtype,
+                    only=only,
+                    seed=over_profile(ctx, "seed"),
+                    executor=executor,
+                    in_process=in_process,
+                    fail_fast=fail_fast,
+                    time_budget=time_budget,
+                    shard=shard,
+                    jobs=jobs,
+                    on_event=on_event,
+                )
         report = writer.complete(report)
         if shown is not None:
             shown.end(report)
@@ -235,6 +254,47 @@ class Interruption:
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+
+def _begun(ctx: click.Context, resume: str) -> "Begun":
+    """The run that is taken up again. Refused where other settings than its own are given."""
+    from npnet.report.resume import begun
+    from npnet.verify.settings import PROFILES
+
+    found = begun(Path(resume))
+    then = {f.name: getattr(found.settings, f.name) for f in fields(found.settings)}
+    then |= {"dtype": then["dtypes"], "targets": tuple(found.targets or ())}
+    then |= {"report_dir": resume, "in_process": not then.get("isolated", True)}
+    for name, now in ctx.params.items():
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        if name == "profile":
+            asked = {"examples": PROFILES[now][0], "seed": PROFILES[now][1]}
+            same = all(asked[n] in (None, then[n]) for n in asked)
+        else:
+            same = name not in then or now == then[name]
+        if not same:
+            option = "TARGET" if name == "targets" else f"--{name.replace('_', '-')}"
+            has = f" and that run has {_spoken(then[name])}" if name in then else ""
+            raise Refused(
+                f"--resume takes the settings of the run in {resume}, but {option} asks for "
+                f"{_spoken(now)}{has}. Leave it out, or start a new run."
+            )
+    return found
+
+
+def _spoken(value: Any) -> str:
+    """The value of an option as it is given."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case (int(i), int(n)):
+            return f"{i}/{n}"
+        case tuple():
+            return ",".join(map(str, value))
+    return str(value)
 
 
 def _check_device(device: str, require: str | None) -> None:

@@ -1,6 +1,7 @@
 """A run on disk: results.jsonl and failures/ as it happens; index.html and the like at its end."""
 
 import re
+import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,19 +25,34 @@ WHOLE = {
 """What is written at the end, by the name of its format: the file, and who makes its text."""
 
 
+_RESULTS = "results.jsonl"
+_NEW = "results.jsonl.new"  # of a run that is taken up again, until it holds what the old one held
+
+
 class Writer:
     """Writes the events of a run: `run(target, on_event=Writer(directory))`.
 
     A finding is on disk before the run goes on, so that nothing is lost when it is killed. What
     tells the whole of it comes at the end, in the formats of WHOLE that are asked for. `findings`
     holds what was written, under the ids that the folders have.
+
+    resume: whether the directory holds a run that is taken up again: what it had finished is told
+        first, and takes the place of the old file in one step
     """
 
-    def __init__(self, directory: str | Path, *, formats: Collection[str] = ("html",)) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        formats: Collection[str] = ("html",),
+        resume: bool = False,
+    ) -> None:
         self.directory = Path(directory)
         self.formats = formats
         self.findings: list[Finding] = []
         self._facts: dict[str, str] = {}  # of this run, beside the environment
+        self._order: dict[str, int] = {}  # of the candidates
+        self._retelling = resume
         self._file: TextIO | None = None
         self._taken: set[str] = set()  # in lower case, as some file systems see them
         self._names: dict[str, str] = {}  # of folders, by the ids of the findings
@@ -52,13 +68,17 @@ class Writer:
             case "run":
                 if "environment" not in event:
                     self._facts = {"date": datetime.now(UTC).isoformat(timespec="minutes")}
-                    self._facts |= event["settings"].facts if event.get("settings") else {}
+                    if event.get("settings"):
+                        self._facts |= event["settings"].facts
+                        self._order = {name: n for n, name in enumerate(event["candidates"])}
                     event = {**event, "environment": {**environment(), **self._facts}}
                 self._write(event)
             case "finding":
                 self.add(event["finding"])
             case "layer":
                 self._write(event)
+            case "resumed":
+                self._replace()
             case "end":
                 self.end(event["report"])
 
@@ -68,8 +88,9 @@ class Writer:
         finding = replace(finding, id=name, cause=self._names.get(finding.cause, finding.cause))
         folder = self.directory / "failures" / finding.id
         try:
-            store.save(finding, folder)
-            if _has_script(finding):
+            if not self._retelling:
+                store.save(finding, folder)
+            if not self._retelling and _has_script(finding):
                 (folder / "repro.py").write_text(script(finding), encoding="utf-8")
         except OSError as error:
             raise _unwritable(folder, error) from None
@@ -95,7 +116,8 @@ class Writer:
     def complete(self, report: Report) -> Report:
         """The report with its date and every finding written, those of a layer cut short too."""
         facts = {**report.environment, **self._facts}
-        return replace(report, findings=list(self.findings), environment=facts)
+        findings = sorted(self.findings, key=lambda f: self._order.get(f.layer, -1))
+        return replace(report, findings=findings, environment=facts)
 
     def close(self) -> None:
         """Close results.jsonl."""
@@ -123,11 +145,23 @@ class Writer:
         self._names[wanted] = unique
         return unique
 
+    def _replace(self) -> None:
+        """What was told again takes the place of the old file; the rest of the old run goes."""
+        self._retelling = False
+        try:
+            (self.directory / _NEW).replace(self.directory / _RESULTS)
+            for folder in (self.directory / "failures").glob("*"):
+                if folder.name.lower() not in self._taken:
+                    shutil.rmtree(folder)
+        except OSError as error:
+            raise _unwritable(self.directory, error) from None
+
     def _write(self, event: Mapping[str, Any]) -> None:
         try:
             if self._file is None:
                 self.directory.mkdir(parents=True, exist_ok=True)
-                self._file = (self.directory / "results.jsonl").open("w", encoding="utf-8")
+                name = _NEW if self._retelling else _RESULTS
+                self._file = (self.directory / name).open("w", encoding="utf-8")
             self._file.write(jsonl.line(event) + "\n")
             self._file.flush()
         except OSError as error:

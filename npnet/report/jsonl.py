@@ -2,7 +2,7 @@
 
     {"schema": "npnet-results/1", "event": "run", "candidates": […], "settings": …, …}
     {"schema": "npnet-results/1", "event": "finding", "finding": …, "folder": "failures/<id>"}
-    {"schema": "npnet-results/1", "event": "layer", "result": …}
+    {"schema": "npnet-results/1", "event": "layer", "result": …, "not_verified": […]}
     {"schema": "npnet-results/1", "event": "end", "exit_code": …, "seconds": …, "not_verified": […]}
 
 Arrays are abbreviated; they are whole in failures/<id>. inf and nan are the strings "inf", "-inf"

@@ -2,15 +2,17 @@
 
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from npnet.contract import ConfigError
 from npnet.verify.candidate import Candidate
 from npnet.verify.coverage import Coverage, uncovered
+from npnet.verify.environment import digest, environment
 from npnet.verify.examine import SELDOM
 from npnet.verify.finding import (
     BROKEN,
@@ -27,6 +29,8 @@ from npnet.verify.settings import SECTIONS, SETS, Event, Settings, Tell, profile
 from npnet.verify.shard import deal, elsewhere
 from npnet.verify.targets import held, resolve, unaskable
 from npnet.verify.trial import Trial
+
+BUDGET_SPENT = "(time budget spent"  # how a line begins that says that time was too short
 
 
 def run(
@@ -84,9 +88,33 @@ def run(
         time_budget=time_budget,
         isolated=not in_process,
     )
+    return run_as(target, asked, on_event=on_event, jobs=jobs, executor=executor)
+
+
+def run_as(
+    target: Any,
+    asked: Settings,
+    *,
+    on_event: Tell | None = None,
+    jobs: int = 1,
+    executor: str | Executor | None = None,
+    known: Mapping[str, "Verified"] | None = None,
+) -> Report:
+    """`run` with settings that are there already.
+
+    known: what a run that was cut off had finished, by the name of the candidate: it is told again,
+        and not asked again
+    """
+    targets = _texts(target)
     with spares_closed():
-        target, fatal = (target, []) if in_process else without_fatal(target)
+        target, fatal = without_fatal(target) if asked.isolated else (target, [])
         candidates, broken = resolve(target)
+        gone = sorted(known.keys() - {c.name for c in candidates}) if known else []
+        if gone:
+            raise ConfigError(
+                f"{', '.join(gone)} cannot be asked any longer, or is no longer there. "
+                "Start the run anew."
+            )
         return run_all(
             candidates,
             asked,
@@ -94,7 +122,17 @@ def run(
             broken=[*fatal, *broken],
             jobs=jobs,
             executor=executor,
+            targets=targets,
+            known=known,
         )
+
+
+def _texts(target: Any) -> list[str] | None:
+    """What `npnet verify` has to be told to ask the same; None where that cannot be said."""
+    if target is None or isinstance(target, str):
+        return [] if target is None else [target]
+    several = isinstance(target, Sequence) and all(isinstance(one, str) for one in target)
+    return list(target) if several else None
 
 
 def run_all(
@@ -105,34 +143,56 @@ def run_all(
     broken: Sequence[Finding] = (),
     jobs: int = 1,
     executor: str | Executor | None = None,
+    targets: list[str] | None = None,
+    known: Mapping[str, "Verified"] | None = None,
 ) -> Report:
     """Hold these candidates against their twins; `broken` are those that could not be loaded."""
-    from npnet.verify.environment import environment
-
     tell = on_event or (lambda event: None)
     started = time.monotonic()
     facts = {**environment(), **asked.facts}
     report = Report(findings=list(broken), environment=facts, seed=asked.seed)
-    tell({"event": "run", "candidates": [c.name for c in candidates], "settings": asked})
+    tell(
+        {
+            "event": "run",
+            "candidates": [c.name for c in candidates],
+            "settings": asked,
+            "targets": targets,
+            "sources": _digests(candidates),
+        }
+    )
+    results: dict[str, LayerResult] = {}
+
+    def note(verified: Verified) -> None:
+        report.findings += verified.findings
+        report.not_verified += verified.not_verified
+        if verified.result is not None:
+            results[verified.result.layer] = verified.result
+            lines = verified.not_verified
+            tell({"event": "layer", "result": verified.result, "not_verified": lines})
+
+    before = [known[c.name] for c in candidates if c.name in known] if known else []
+    for verified in before:
+        for finding in verified.findings:
+            tell({"event": "finding", "finding": finding})
+        note(verified)
+    if known is not None:
+        tell({"event": "resumed", "known": len(before)})
     for finding in broken:
         tell({"event": "finding", "finding": finding})
     stop = started + asked.time_budget if asked.time_budget else None
-    results: dict[str, LayerResult] = {}
     parts = deal(candidates, asked.dtypes, asked.shard)
     report.not_verified += elsewhere(parts, asked.dtypes)
     own = [(c, replace(asked, dtypes=dtypes)) for c, dtypes in parts if dtypes]
     report.idle = bool(candidates) and not own and not broken
+    own = [(c, s) for c, s in own if c.name not in results]
+    own = [] if asked.fail_fast and any(_fails(verified) for verified in before) else own
     answers = _answers(own, tell, stop, _away(jobs, executor))
     try:
         for verified in answers:
-            report.findings += verified.findings
-            report.not_verified += verified.not_verified
+            note(verified)
             if verified.interrupted:
                 raise KeyboardInterrupt
-            if verified.result is not None:
-                results[verified.result.layer] = verified.result
-                tell({"event": "layer", "result": verified.result})
-            if asked.fail_fast and any(f.verdict in DIVERGED | BROKEN for f in verified.findings):
+            if asked.fail_fast and _fails(verified):
                 break
     except KeyboardInterrupt:
         report.not_verified.append("the rest (interrupted)")
@@ -157,6 +217,16 @@ class Verified:
     findings: list[Finding] = field(default_factory=list)
     not_verified: list[str] = field(default_factory=list)
     interrupted: bool = False
+
+
+def _fails(verified: Verified) -> bool:
+    return any(f.verdict in DIVERGED | BROKEN for f in verified.findings)
+
+
+def _digests(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """What stands in the files of the candidates, so that a change of theirs is seen."""
+    files = dict.fromkeys(s.file for c in candidates for s in c.sources.values())
+    return {file: digest(Path(file)) for file in files}
 
 
 Each = Callable[[Sequence[Candidate], Settings, float | None], Iterator[Told | None]]
@@ -203,7 +273,7 @@ def _from_away(answers: Iterator[Told | None], tell: Tell) -> Iterator[Verified]
 def verify(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Verified:
     """Hold one candidate against its twin, whatever it does."""
     if stop is not None and time.monotonic() > stop:
-        return Verified(not_verified=[f"{c.name} (time budget spent)"])
+        return Verified(not_verified=[f"{c.name} {BUDGET_SPENT})"])
     try:
         return _verify(c, asked, tell, stop)
     except Exception as error:  # the run goes on with the rest
@@ -250,9 +320,7 @@ def _held(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Veri
         if len(rare) > 2:
             not_verified.append(f"{c.name} {dtype} {len(rare) - 2} more quantities (seldom drawn)")
         if trial.out_of_time:
-            not_verified.append(
-                f"{c.name} {dtype} (time budget spent after {trial.asked} examples)"
-            )
+            not_verified.append(f"{c.name} {dtype} {BUDGET_SPENT} after {trial.asked} examples)")
     covered, coverable, missing = coverage.count()
     not_verified += [f"{c.name} {quantity} (not claimed)" for quantity in c.without]
     not_verified += uncovered(c.name, missing)

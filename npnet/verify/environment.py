@@ -1,10 +1,12 @@
 """The environment facts that change gradients."""
 
+import hashlib
 import os
 import platform
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,14 @@ def environment() -> Mapping[str, Any]:
     if "torch" in sys.modules:
         facts["cuda"] = _cuda()
     return facts
+
+
+def digest(file: Path) -> str:
+    """Of what stands in a file; nothing where it cannot be read."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    except OSError:
+        return ""
 
 
 def _blas() -> str:
