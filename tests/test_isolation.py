@@ -187,3 +187,15 @@ def test_a_worker_dies_with_the_run(tmp_path):
         time.sleep(0.05)
 
     assert not descendants(mark)
+
+
+def test_a_diagnosis_leaves_no_directory(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    file = write(tmp_path).replace("mine.py", "conv.py")
+    source = (tmp_path / "mine.py").read_text().replace("Tanh", "Conv2d")
+    Path(file).write_text(source)  # wrong, and of a twin that has dialects with other axes
+
+    assert run(file, examples=5).exit_code == 1
+
+    assert not list((tmp_path / "temporary").iterdir())

@@ -49,8 +49,10 @@ class Isolated:
         self._waiting: list[tuple[int, list[Any]]] = []  # questions sent, in order
 
     def within(self, layout: Layout) -> "Isolated":
-        """The same in other axis orders."""
-        return Isolated(self.target, self.name, layout)
+        """The same in other axis orders; it ends when this one is closed."""
+        other = Isolated(self.target, self.name, layout)
+        other._mark, other._home = self._mark, self._directory()
+        return other
 
     def __call__(self, case: Any) -> Any:
         """Refused: raises ConfigError."""
@@ -147,16 +149,20 @@ class Isolated:
         return self._worker
 
     def _start(self) -> None:
-        if self._home is None:
-            _sweep()
-            self._home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-            atexit.register(shutil.rmtree, self._home, ignore_errors=True)
-        self._worker = _Worker(self._mark, self._home)
+        self._worker = _Worker(self._mark, self._directory())
         try:
             self._worker.load(self.target)
         except BaseException:
             self.renew()
             raise
+
+    def _directory(self) -> Path:
+        """Where its processes have their temporary files."""
+        if self._home is None:
+            _sweep()
+            self._home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+            atexit.register(shutil.rmtree, self._home, ignore_errors=True)
+        return self._home
 
 
 _PREFIX = "npnet-worker-"
