@@ -68,10 +68,10 @@ def fourth(case):
     return affine(case)
 
 
-@candidate("Tanh")
+@candidate("ReLU")
 def fifth(case):
     (x,) = case.inputs
-    return Forward(x, lambda dy: Grads((dy,)))
+    return Forward(x * (x > 0), lambda dy: Grads((2 * dy * (x > 0),)))
 """
 
 
@@ -214,7 +214,7 @@ def shards(n: int, *arguments: str) -> list[int]:
 def test_shards_add_up_to_the_whole_run(
     place: Path, n: int, asked: tuple[str, ...], codes: list[int]
 ) -> None:
-    asked = (*asked, "--examples", "14", "--format", "text")
+    asked = (*asked, "--examples", "14", "--in-process", "--format", "text")
     assert npnet_("verify", *asked, "--report-dir", "whole").exit_code == 1
     assert shards(n, *asked) == codes
     parts = [f"s{i}" for i in range(n, 0, -1)]
@@ -267,7 +267,10 @@ def test_2_for_a_shard_that_makes_no_sense(place: Path, value: str) -> None:
 
 # ---- runs that are taken up again ----------------------------------------------------------------
 
-ASKED = ("mylayers.py", "Linear", "--examples", "20", "--dtype", "float64", "--format", "text")
+ASKED = (
+    *("mylayers.py", "Linear", "--examples", "20", "--dtype", "float64"),
+    *("--in-process", "--format", "text"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +318,7 @@ def test_a_line_that_is_cut_in_two_is_tolerated_wherever_it_is_cut(
 ) -> None:
     text = (whole / "results.jsonl").read_bytes()
     ends = [n for n, byte in enumerate(text) if byte == 10]
-    for cut in (ends[0] + 9, ends[2] + 100, ends[4] - 1):
+    for cut in (ends[0] + 9, ends[4] - 1):
         shutil.copytree(whole, "out")
         Path("out/results.jsonl").write_bytes(text[:cut])
         (Path("out/failures") / "half-written").mkdir()
@@ -346,7 +349,16 @@ def test_what_was_finished_is_not_asked_again(place: Path, whole: Path) -> None:
 
 
 def test_a_run_that_stops_at_the_first_failure_stops_there_again(place: Path) -> None:
-    asked = ("verify", "mylayers.py", "--examples", "8", "--format", "text", "--fail-fast")
+    asked = (
+        "verify",
+        "mylayers.py",
+        "--examples",
+        "8",
+        "--in-process",
+        "--format",
+        "text",
+        "--fail-fast",
+    )
     assert npnet_(*asked, "--report-dir", "out").exit_code == 1
     before = told("out")
     path = Path("out/results.jsonl")

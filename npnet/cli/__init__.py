@@ -1,4 +1,4 @@
-"""The command `npnet`: verify, report, list, replay, repro, doctor, init.
+"""The command `npnet`: verify, report, list, replay, repro, baseline, doctor, init.
 
 Exit codes: 0 everything asked was verified; 1 at least one divergence; 2 usage or configuration;
 3 a candidate crashed, hung or could not be loaded; 4 nothing, or too little, could be verified.
@@ -21,6 +21,7 @@ except ModuleNotFoundError:
         "Install it with: pip install 'npnet[torch]'"
     ) from None
 
+from npnet.cli.accepting import baseline
 from npnet.cli.asking import verify
 from npnet.cli.base import Group, read_settings
 from npnet.cli.merging import report
@@ -34,14 +35,14 @@ from npnet.cli.stored import replay, repro
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Hold hand-written backward passes against PyTorch."""
-    if ctx.invoked_subcommand in ("verify", "report", "replay", "repro"):
+    if ctx.invoked_subcommand in ("verify", "report", "replay", "repro", "baseline"):
         found = read_settings(Path.cwd())
         only = {name: found[name] for name in ("format",) if name in found}
         ctx.default_map = {"verify": found, "report": only}
         ctx.obj = found
 
 
-for command in (verify, report, replay, repro, list_, doctor, init):
+for command in (verify, report, replay, repro, baseline, list_, doctor, init):
     cli.add_command(command)
 
 

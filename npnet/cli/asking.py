@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import npnet
-from npnet.cli.base import Refused, Unverifiable, new_directory, prepare
+from npnet.cli.base import BASELINE, Refused, Unverifiable, new_directory, prepare
 from npnet.cli.options import at_least_one, formats, names, one_of, over_profile, seconds, shard
 from npnet.cli.output import annotate, exit_code
 
@@ -92,6 +92,11 @@ DEVICES = ("cpu", "cuda", "auto")
     help="Of text, html, junit, markdown, github; beside results.jsonl. CI adds what it reads.",
 )
 @click.option(
+    "--baseline",
+    metavar="DIR",
+    help="Divergences that are accepted. [default: npnet-baseline where it exists]",
+)
+@click.option(
     "--resume", metavar="DIR", help="Take up the run of this report that was killed or interrupted."
 )
 @click.option(
@@ -122,6 +127,7 @@ def verify(
     shard: tuple[int, int] | None,
     require: str | None,
     report_dir: str | None,
+    baseline: str | None,
     resume: str | None,
     format: tuple[str, ...],
     executor: str | None,
@@ -147,6 +153,7 @@ def verify(
     from npnet.report.screen import Screen
     from npnet.verify.engine import run, run_as
 
+    accepted = Path(baseline) if baseline else BASELINE if BASELINE.is_dir() else None
     begun = _begun(ctx, resume) if resume else None
     directory = Path(resume or report_dir or new_directory())
     with Writer(directory, formats=format, resume=begun is not None) as writer:
@@ -163,6 +170,7 @@ def verify(
                     jobs=jobs,
                     executor=executor,
                     known=known,
+                    baseline=accepted,
                     on_event=on_event,
                 )
             else:
@@ -173,6 +181,7 @@ def verify(
                     dtypes=dtype,
                     only=only,
                     seed=over_profile(ctx, "seed"),
+                    baseline=accepted,
                     executor=executor,
                     in_process=in_process,
                     fail_fast=fail_fast,

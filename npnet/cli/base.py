@@ -10,6 +10,7 @@ import click
 
 INTERRUPTED = 130
 REPORTS = Path("reports")
+BASELINE = Path("npnet-baseline")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 TABLE = "[tool.npnet] of pyproject.toml"
@@ -25,6 +26,7 @@ _SETTINGS: dict[str, type | tuple[type, ...]] = {
     "format": (str, list),
     "fail-fast": bool,
     "profile": str,
+    "baseline": str,
 }
 
 

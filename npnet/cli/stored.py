@@ -24,7 +24,7 @@ def replay(ctx: click.Context, ids: tuple[str, ...], report_dir: str | None) -> 
     from npnet.verify import store
     from npnet.verify.targets import resolve
 
-    folders = _stored(ctx, ids, report_dir)
+    folders = stored(ctx, ids, report_dir)
     if not folders:
         raise Unverifiable(
             "there is nothing to replay: no failure is stored in "
@@ -40,11 +40,11 @@ def replay(ctx: click.Context, ids: tuple[str, ...], report_dir: str | None) -> 
 
     results = []
     for folder in folders:
-        stored = _load(folder)
-        if isinstance(stored, str):
-            result, message = store.ERROR, stored
+        failure = _load(folder)
+        if isinstance(failure, str):
+            result, message = store.ERROR, failure
         else:
-            result, message = store.replay(stored, load_target)
+            result, message = store.replay(failure, load_target)
         results.append(result)
         click.echo(f"{result:<15} {clean(folder.name)}  {clean(message, 300)}")
     ctx.exit(1 if store.DIVERGES in results else 3 if store.ERROR in results else 0)
@@ -63,12 +63,12 @@ def repro(
     from npnet.report.repro import BESIDE, script
     from npnet.verify.store import load
 
-    (folder,) = _stored(ctx, (id,), report_dir)
-    stored = load(folder)
+    (folder,) = stored(ctx, (id,), report_dir)
+    failure = load(folder)
     target = Path(write) if write else None
     beside = target is not None and target.resolve().parent == folder.resolve()
     arrays = BESIDE if beside else f"Path({str(folder / 'arrays.npz')!r})"
-    source = script(stored.finding, arrays=arrays, pytest=as_test)
+    source = script(failure.finding, arrays=arrays, pytest=as_test)
     if target is None:
         click.echo(source, nl=False)
         return
@@ -82,7 +82,7 @@ def repro(
     click.echo(f"written to {target}")
 
 
-def _stored(ctx: click.Context, ids: tuple[str, ...], report_dir: str | None) -> list[Path]:
+def stored(ctx: click.Context, ids: tuple[str, ...], report_dir: str | None) -> list[Path]:
     """The folders of these ids, or of everything that is stored."""
     from npnet.verify.store import find, folders
 

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from npnet.report import words
 from npnet.report.markup import Markup
-from npnet.report.overview import Cause, causes, state
+from npnet.report.overview import OPEN, Cause, causes, state
 from npnet.report.picture import pictures
 from npnet.report.repro import script
 from npnet.verify.finding import UNPROVEN, Finding, Report
@@ -89,6 +89,7 @@ def _card(cause: Cause, report: Report, n: int) -> Card:
     message = words.clean(f.message)
     (label, sentence), *readings = words.readings(f) or [("why", words.how_much(f) or message)]
     rows = [
+        ("accepted", words.clean(f.accepted)),
         ("verdict", words.meaning(f)),
         ("dialect", f.dialect and words.clean(f.dialect)),
         ("how much", words.how_much(f, words.power)),
@@ -103,7 +104,7 @@ def _card(cause: Cause, report: Report, n: int) -> Card:
     compared = f.probe or f.smallest
     return Card(
         id=words.clean(f.id),
-        kind=state(f.verdict),
+        kind=OPEN if f.accepted else state(f.verdict),
         open=False,
         word=words.heading(f),
         title=words.where(f),
@@ -138,4 +139,5 @@ def _card(cause: Cause, report: Report, n: int) -> Card:
 
 def _line(f: Finding) -> Line:
     text = words.how_much(f, words.power) or words.clean(f.message)
-    return Line(words.clean(f.id), state(f.verdict), words.heading(f), words.where(f), text)
+    kind = OPEN if f.accepted else state(f.verdict)
+    return Line(words.clean(f.id), kind, words.heading(f), words.where(f), text)

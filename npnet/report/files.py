@@ -75,7 +75,7 @@ class Writer:
                 self._write(event)
             case "finding":
                 self.add(event["finding"])
-            case "layer":
+            case "layer" | "accepted":
                 self._write(event)
             case "resumed":
                 self._replace()
@@ -183,6 +183,8 @@ def write(report: Report, directory: Path, formats: Collection[str] = ("html",))
             writer.add(finding)
         for result in report.layers:
             writer({"event": "layer", "result": result})
+        for retried in report.retried:
+            writer({"event": "accepted", "retried": retried})
         writer.end(report)
     return writer.complete(report)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from npnet.report import words
 from npnet.report.overview import Cause, causes
+from npnet.report.text import lapsed
 from npnet.verify.finding import Report
 
 MOST = 10
@@ -12,7 +13,9 @@ MOST = 10
 
 def annotations(report: Report) -> Iterator[str]:
     """`::error file=…,line=…,title=…::…` for every cause, as far as they are shown."""
-    for cause in causes(report.findings)[:MOST]:
+    for line in lapsed(report):
+        yield f"::error title=npnet baseline::{_data(line)}"
+    for cause in causes([f for f in report.findings if not f.accepted])[:MOST]:
         yield _annotation(cause)
 
 

@@ -63,6 +63,7 @@ def _body(report: Report) -> Markup:
         _environment(report),
         _matrix(every),
         _findings(report),
+        _accepted(report),
         _passed(report),
         _margins(report, every),
     )
@@ -136,6 +137,13 @@ def _findings(report: Report) -> Markup:
     from npnet.report.cards import cards
 
     return _section("Findings", *cards(report))
+
+
+def _accepted(report: Report) -> Markup:
+    if not report.retried:
+        return Markup()
+    told = sorted(report.retried, key=lambda one: one.holds)
+    return _section("Accepted, and asked again", _list([words.retried(one) for one in told]))
 
 
 # ---- the matrix ----------------------------------------------------------------------------------

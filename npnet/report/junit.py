@@ -20,6 +20,8 @@ def render(report: Report) -> str:
         suite.set("time", f"{sum(o.seconds for r in results for o in r.outcomes.values()):.3f}")
         for cell in own:
             _case(suite, cell, report)
+    if report.retried:
+        _baseline(ET.SubElement(whole, "testsuite", name="baseline"), report)
     missing = words.not_verified(report)
     if missing:
         suite = ET.SubElement(whole, "testsuite", name="not verified")
@@ -39,6 +41,9 @@ def _case(suite: ET.Element, cell: Cell, report: Report) -> None:
     if cell.verdict is Verdict.PASS or cell.finding is None:
         return
     f = cell.finding
+    if f.accepted:
+        ET.SubElement(case, "skipped", message=f"accepted: {words.clean(f.accepted)}")
+        return
     if f.source is not None:
         case.set("file", words.clean(f.source.file))
         case.set("line", str(f.source.line))
@@ -47,6 +52,15 @@ def _case(suite: ET.Element, cell: Cell, report: Report) -> None:
     message = reading or words.how_much(f) or words.clean(f.message)
     told = ET.SubElement(case, kind, type=cell.verdict.value, message=message)
     told.text = str(failure(f, report.findings))
+
+
+def _baseline(suite: ET.Element, report: Report) -> None:
+    """A case per accepted divergence, which passes while that diverges."""
+    for one in report.retried:
+        case = ET.SubElement(suite, "testcase", classname="baseline", name=words.clean(one.id))
+        if not one.holds:
+            kind = "failure" if one.state == "FIXED" else "error"
+            ET.SubElement(case, kind, type=one.state, message=words.retried(one))
 
 
 def _count(element: ET.Element) -> None:

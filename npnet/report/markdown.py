@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from npnet.report import words
 from npnet.report.overview import Cause, causes, passed
 from npnet.report.repro import script
-from npnet.report.text import failure
+from npnet.report.text import failure, lapsed
 from npnet.verify.finding import UNPROVEN, LayerResult, Report
 
 _MOST = 900_000  # bytes; GitHub takes 1 MiB for all of a step
@@ -16,7 +16,8 @@ _MOST_LISTED = 12
 
 def render(report: Report) -> str:
     """Verdict, what was not verified, a section per cause, what agrees."""
-    parts = [f"## npnet: {prose(words.sentence(report))}\n", *_not_verified(report)]
+    parts = [f"## npnet: {prose(words.sentence(report))}\n", *_lapsed(report)]
+    parts += _not_verified(report)
     tail = [*_passed(report), _environment(report)]
     spent = sum(_size(part) for part in (*parts, *tail))
     found = causes(report.findings)
@@ -37,6 +38,11 @@ def _size(text: str) -> int:
 
 
 # ---- sections ------------------------------------------------------------------------------------
+
+
+def _lapsed(report: Report) -> Iterator[str]:
+    for line in lapsed(report):
+        yield f"**{prose(line)}**\n"
 
 
 def _not_verified(report: Report) -> Iterator[str]:

@@ -5,7 +5,7 @@ these, from its line in results.jsonl, without its case and without pictures.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from npnet.verify.finding import (
     LayerResult,
     Outcome,
     Report,
+    Retried,
     Source,
     Verdict,
     Worst,
@@ -75,6 +76,8 @@ def read(place: Path) -> Run:
                     report.findings.append(_finding(event, path.parent))
                 case "layer":
                     report.layers.append(_layer(event["result"]))
+                case "accepted":
+                    report.retried.append(_retried(event["retried"]))
                 case "end":
                     complete = not any(_CUT_OFF in text for text in event["not_verified"])
                     report.not_verified = [_text(text) for text in event["not_verified"]]
@@ -101,7 +104,8 @@ def _finding(event: Mapping[str, Any], directory: Path) -> Finding:
     told = event["finding"]
     folder = directory / "failures" / Path(_text(event["folder"])).name
     if (folder / "case.json").is_file():
-        return replace(store.load(folder).finding, id=_text(told["id"]))
+        accepted = _text(told.get("accepted", ""))
+        return replace(store.load(folder).finding, id=_text(told["id"]), accepted=accepted)
     texts = ["id", "layer", "twin", "quantity", "dtype", "device", "message", "protocol"]
     texts += ["traceback", "target"]
     counts = ("wrong", "size", "failed", "asked", "first")
@@ -122,11 +126,17 @@ def _finding(event: Mapping[str, Any], directory: Path) -> Finding:
             for e in told["explanations"]
         ),
         cause=_text(told.get("cause", "")),
+        accepted=_text(told.get("accepted", "")),
         dialect=None if told["dialect"] is None else _text(told["dialect"]),
         source=None
         if source is None
         else Source(_text(source["file"]), int(source["line"]), _text(source["function"])),
     )
+
+
+def _retried(told: Mapping[str, Any]) -> Retried:
+    texts: dict[str, Any] = {f.name: _text(told[f.name]) for f in fields(Retried)}
+    return Retried(**{**texts, "verdict": Verdict(texts["verdict"])})
 
 
 def _layer(told: Mapping[str, Any]) -> LayerResult:
@@ -177,6 +187,7 @@ def merge(runs: Sequence[Run]) -> tuple[Report, bool]:
     if any("shard" in r.environment for r in reports):
         findings = list(_told_once(findings))
     lacking = _lacking(environment)
+    retried = [x for r in reports for x in r.retried]
     merged = Report(
         findings,
         results,
@@ -185,6 +196,7 @@ def merge(runs: Sequence[Run]) -> tuple[Report, bool]:
         sum(r.seconds for r in reports),
         [*lacking, *_missing(runs, parts, results, findings)],
         all(r.idle for r in reports),
+        list({x.id: x for x in sorted(retried, key=lambda x: not x.holds)}.values()),
     )
     return merged, bool(lacking) or not all(run.complete for run in runs)
 

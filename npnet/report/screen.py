@@ -70,7 +70,7 @@ class Screen:
         if not self._quiet:
             self._echo(text.summary(report, self._kept, verbose=self._verbose))
         elif not report.ok:
-            self._echo(text.last_line(report, self._kept))
+            self._echo("\n".join([*text.lapsed(report), text.last_line(report, self._kept)]))
 
     def close(self) -> None:
         """Take the bar away."""

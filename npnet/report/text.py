@@ -66,6 +66,7 @@ def failure(finding: Finding, others: Sequence[Finding] = (), kept: Path | None 
         if text:
             rows.append((label, textwrap.wrap(text, WIDTH - _LABEL, break_on_hyphens=False)))
 
+    row("accepted", words.clean(f.accepted))
     row("verdict", words.meaning(f))
     if follows(f):
         row("why", f"it has the cause of {words.clean(f.cause)}")
@@ -186,8 +187,17 @@ def summary(report: Report, kept: Path | None = None, *, verbose: bool = False) 
         more = len(missing) - len(shown)
         line = "Not verified: " + " · ".join(shown) + (f" · and {more} more" if more else "")
         parts.append(textwrap.fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+    parts += lapsed(report)
     parts.append(last_line(report, kept))
     return "\n".join(parts)
+
+
+def lapsed(report: Report) -> Iterator[str]:
+    """What is accepted and diverges no longer, or cannot be asked, a line each."""
+    for one in report.retried:
+        if not one.holds:
+            text = words.retried(one)
+            yield text[0].upper() + text[1:]
 
 
 def last_line(report: Report, kept: Path | None = None) -> str:

@@ -13,7 +13,16 @@ import numpy as np
 from npnet.contract import Array
 from npnet.report.overview import passed
 from npnet.verify.case import Example, LayerConfig, Slot
-from npnet.verify.finding import BROKEN, DIVERGED, Finding, LayerResult, Outcome, Report, Verdict
+from npnet.verify.finding import (
+    BROKEN,
+    DIVERGED,
+    Finding,
+    LayerResult,
+    Outcome,
+    Report,
+    Retried,
+    Verdict,
+)
 
 HEADINGS = {
     Verdict.CRASH: "CRASHED",
@@ -66,6 +75,8 @@ def lines(text: str) -> list[str]:
 
 def heading(finding: Finding) -> str:
     """What happened, in capitals."""
+    if finding.accepted:
+        return "ACCEPTED"
     return HEADINGS.get(finding.verdict, "DIVERGED")
 
 
@@ -154,9 +165,11 @@ def sentence(report: Report) -> str:
     bad = {f.layer for f in report.findings}
     good = passed(report)
     verified = f"{_count(len(good), 'layer')} verified" if good else ""
+    failing = [f for f in report.findings if not f.accepted]
     groups = [
-        ("diverged", {f.layer for f in report.findings if f.verdict in DIVERGED}),
-        ("broke down", {f.layer for f in report.findings if f.verdict in BROKEN}),
+        ("diverged", {f.layer for f in failing if f.verdict in DIVERGED}),
+        ("broke down", {f.layer for f in failing if f.verdict in BROKEN}),
+        ("diverged as accepted", bad - {f.layer for f in failing}),
     ]
     parts = []
     told: set[str] = set()
@@ -168,9 +181,22 @@ def sentence(report: Report) -> str:
         parts.append(f"too little could be verified of {_some(sorted(bad - told))}")
     if verified:
         parts.append(verified)
+    lapsed = sum(not r.holds for r in report.retried)
+    if lapsed:
+        parts.append(f"{_count(lapsed, 'accepted divergence')} to look at")
     if not parts and report.idle:
         return f"Nothing falls to shard {clean(report.environment.get('shard', 'asked'), 40)}"
     return ", ".join(parts) or "Nothing was verified"
+
+
+def retried(one: Retried) -> str:
+    """What came of an accepted divergence that was asked again."""
+    name = f"accepted divergence {clean(one.id)}"
+    if one.state == "FIXED":
+        return f"{name} no longer diverges: remove it with npnet baseline remove {clean(one.id)}"
+    if not one.holds:
+        return f"{name} could not be asked again: {clean(one.message, 300)}"
+    return f"{name} diverges still (since {clean(one.date)}: {clean(one.reason, 300)})"
 
 
 def _some(names: Sequence[str]) -> str:

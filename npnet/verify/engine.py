@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from npnet.contract import ConfigError
+from npnet.verify.baseline import Accepted, judged, read, retry
 from npnet.verify.candidate import Candidate
 from npnet.verify.coverage import Coverage, uncovered
 from npnet.verify.environment import digest, environment
@@ -21,6 +22,7 @@ from npnet.verify.finding import (
     LayerResult,
     Outcome,
     Report,
+    Verdict,
     inherited,
 )
 from npnet.verify.isolate import Isolated, isolate, spares_closed, without_fatal
@@ -48,6 +50,7 @@ def run(
     jobs: int = 1,
     in_process: bool = False,
     executor: str | Executor | None = None,
+    baseline: str | Path | None = None,
     on_event: Tell | None = None,
 ) -> Report:
     """Hold candidates against their torch twins.
@@ -69,6 +72,8 @@ def run(
         code of one's own; what crashes or hangs then takes the run with it
     executor: where candidates are asked instead: the address of a Dask scheduler, as
         "tcp://host:8786", whose workers see the same files, or a concurrent.futures.Executor
+    baseline: a folder of divergences that are accepted (`npnet baseline`): they are told as such,
+        and their cases are asked again
     on_event: called with a mapping for everything that happens, as it happens
 
     Raises ConfigError for a target or a setting that does not exist. Ctrl-C ends the run with what
@@ -88,7 +93,8 @@ def run(
         time_budget=time_budget,
         isolated=not in_process,
     )
-    return run_as(target, asked, on_event=on_event, jobs=jobs, executor=executor)
+    place = None if baseline is None else Path(baseline)
+    return run_as(target, asked, on_event=on_event, jobs=jobs, executor=executor, baseline=place)
 
 
 def run_as(
@@ -99,6 +105,7 @@ def run_as(
     jobs: int = 1,
     executor: str | Executor | None = None,
     known: Mapping[str, "Verified"] | None = None,
+    baseline: Path | None = None,
 ) -> Report:
     """`run` with settings that are there already.
 
@@ -106,6 +113,7 @@ def run_as(
         and not asked again
     """
     targets = _texts(target)
+    accepted = [] if baseline is None else read(baseline)
     with spares_closed():
         target, fatal = without_fatal(target) if asked.isolated else (target, [])
         candidates, broken = resolve(target)
@@ -124,6 +132,7 @@ def run_as(
             executor=executor,
             targets=targets,
             known=known,
+            accepted=accepted,
         )
 
 
@@ -145,9 +154,16 @@ def run_all(
     executor: str | Executor | None = None,
     targets: list[str] | None = None,
     known: Mapping[str, "Verified"] | None = None,
+    accepted: Sequence[Accepted] = (),
 ) -> Report:
     """Hold these candidates against their twins; `broken` are those that could not be loaded."""
-    tell = on_event or (lambda event: None)
+
+    def tell(event: Event) -> None:
+        if event["event"] == "finding":
+            event = {**event, "finding": judged(event["finding"], accepted)}
+        if on_event is not None:
+            on_event(event)
+
     started = time.monotonic()
     facts = {**environment(), **asked.facts}
     report = Report(findings=list(broken), environment=facts, seed=asked.seed)
@@ -163,6 +179,7 @@ def run_all(
     results: dict[str, LayerResult] = {}
 
     def note(verified: Verified) -> None:
+        verified.findings = [judged(f, accepted) for f in verified.findings]
         report.findings += verified.findings
         report.not_verified += verified.not_verified
         if verified.result is not None:
@@ -184,6 +201,7 @@ def run_all(
     report.not_verified += elsewhere(parts, asked.dtypes)
     own = [(c, replace(asked, dtypes=dtypes)) for c, dtypes in parts if dtypes]
     report.idle = bool(candidates) and not own and not broken
+    pinned = list(_pinned(accepted, own))
     own = [(c, s) for c, s in own if c.name not in results]
     own = [] if asked.fail_fast and any(_fails(verified) for verified in before) else own
     answers = _answers(own, tell, stop, _away(jobs, executor))
@@ -194,6 +212,9 @@ def run_all(
                 raise KeyboardInterrupt
             if asked.fail_fast and _fails(verified):
                 break
+        for entry, c in pinned:
+            report.retried.append(retry(entry, c, asked.isolated))
+            tell({"event": "accepted", "retried": report.retried[-1]})
     except KeyboardInterrupt:
         report.not_verified.append("the rest (interrupted)")
     finally:
@@ -220,7 +241,21 @@ class Verified:
 
 
 def _fails(verified: Verified) -> bool:
-    return any(f.verdict in DIVERGED | BROKEN for f in verified.findings)
+    return any(f.verdict in DIVERGED | BROKEN and not f.accepted for f in verified.findings)
+
+
+def _pinned(
+    accepted: Sequence[Accepted], own: Sequence[tuple[Candidate, Settings]]
+) -> Iterator[tuple[Accepted, Candidate]]:
+    """What is accepted of what is asked here, with its candidate."""
+    for entry in accepted:
+        for c, asked in own:
+            f = entry.finding
+            breach = f.verdict is Verdict.CONTRACT
+            wanted = "contract" in asked.only if breach else asked.wants(f.quantity)
+            if entry.belongs_to(c) and f.dtype in asked.dtypes and wanted:
+                yield entry, c
+                break
 
 
 def _digests(candidates: Sequence[Candidate]) -> dict[str, str]:

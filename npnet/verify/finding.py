@@ -123,6 +123,7 @@ class Finding:
     source: Source | None = None
     traceback: str = ""
     target: str = ""  # what `npnet verify` has to be told to find the candidate again
+    accepted: str = ""  # why the team accepts it, where it does
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,29 @@ def inherited(finding: Finding, before: Iterable[Finding]) -> bool:
     return any(f.quantity == finding.quantity and f.verdict in alike for f in before)
 
 
+@dataclass(frozen=True)
+class Retried:
+    """An accepted divergence whose pinned case was asked again.
+
+    state: FIXED, STILL DIVERGES or ERROR
+    """
+
+    id: str
+    layer: str
+    quantity: str
+    dtype: str
+    verdict: Verdict
+    reason: str
+    date: str
+    state: str
+    message: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether it diverges still."""
+        return self.state == "STILL DIVERGES"
+
+
 class Diverged(AssertionError):
     """A candidate and its twin answer a question differently."""
 
@@ -177,6 +201,7 @@ class Report:
     """Everything that one run found out.
 
     idle: whether nothing was asked since nothing falls to its shard
+    retried: what the team accepts of these candidates, asked again
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -186,6 +211,7 @@ class Report:
     seconds: float = 0.0
     not_verified: list[str] = field(default_factory=list)
     idle: bool = False
+    retried: list[Retried] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -195,10 +221,11 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0 verified; 1 divergence; 3 crash, hang or load failure; 4 nothing, or too little."""
-        verdicts = {f.verdict for f in self.findings}
-        if verdicts & DIVERGED:
+        verdicts = {f.verdict for f in self.findings if not f.accepted}
+        states = {r.state for r in self.retried}
+        if verdicts & DIVERGED or "FIXED" in states:
             return 1
-        if verdicts & BROKEN:
+        if verdicts & BROKEN or "ERROR" in states:
             return 3
         if verdicts & UNPROVEN or not (self.layers or self.idle):
             return 4
