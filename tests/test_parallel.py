@@ -57,7 +57,7 @@ def test_two_jobs_find_what_one_finds(file):
 
 
 def test_a_worker_that_dies_is_known_and_the_others_are_asked(file):
-    report = run(file, examples=10, jobs=2)
+    report = run(file, examples=10, jobs=2, in_process=True)
     broken = [f for f in report.findings if f.verdict is Verdict.CRASH]
 
     assert [f.layer for f in broken] == ["deadly"]
