@@ -89,7 +89,7 @@ def test_the_script_of_a_finding_shows_it(tmp_path):
     for twin in ("SequentialLR", "ChainedScheduler", "CosineAnnealingLR", "ReduceLROnPlateau"):
         more = ", metrics" if twin == "ReduceLROnPlateau" else ""
         file.write_text(textwrap.dedent(source.format(twin=twin, more=more)))
-        report = run(str(file), examples=20, dtypes=("float64",))
+        report = run(str(file), examples=20, dtypes=("float64",), in_process=True)
         folder = tmp_path / twin
         report.save(folder)
         (script,) = folder.glob("failures/*/repro.py")
