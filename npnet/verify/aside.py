@@ -5,7 +5,6 @@ them may corrupt memory. Where the platform cannot fork, it is done here after a
 """
 
 import contextlib
-import gc
 import json
 import os
 import select
@@ -52,7 +51,6 @@ def aside(function: Callable[[], Any], seconds: float) -> Any:
 def _answer(function: Callable[[], Any], writing: int) -> None:
     """Compute, write, and leave without anything that an ordinary exit does."""
     _limit_memory()
-    gc.callbacks.clear()  # a deadline that rings in one of these is lost
     try:
         text = json.dumps(function()).encode()
         while text:

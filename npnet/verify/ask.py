@@ -11,6 +11,7 @@ Every value set is asked under one protocol, so that one example covers them all
 What a candidate is handed is a copy, read-only half of the time, and must come back unchanged.
 """
 
+import gc
 import signal
 import threading
 import traceback
@@ -18,6 +19,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -58,17 +60,28 @@ def deadline(seconds: float) -> Iterator[None]:
         yield
         return
 
-    def ring(*_: Any) -> None:
-        raise TimedOut
+    def ring(_: int, frame: FrameType | None) -> None:
+        if not _collecting(frame):
+            raise TimedOut
 
     before = signal.signal(signal.SIGALRM, ring)
-    # rings again, as an exception that is raised in a callback of the collector is lost
+    # rings again: it may have been passed over, or swallowed
     signal.setitimer(signal.ITIMER_REAL, seconds, _RING_AGAIN)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _collecting(frame: FrameType | None) -> bool:
+    """Whether a callback of the garbage collector runs: what is raised there is lost."""
+    callbacks = [getattr(c, "__code__", None) for c in gc.callbacks]
+    while frame is not None:
+        if frame.f_code in callbacks:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def ask(
