@@ -8,14 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import Phase, given, settings
 
+from npnet.contract import ConfigError
 from npnet.verify import run
+from npnet.verify.case import Example
 from npnet.verify.engine import run_all
 from npnet.verify.isolate import Isolated, isolate
 from npnet.verify.isolate.limits import descendants
+from npnet.verify.isolate.messages import of_example, to_example
 from npnet.verify.isolate.wire import Unreadable, pack, receive
 from npnet.verify.settings import Settings
-from npnet.verify.targets import resolve
+from npnet.verify.spec import examples
+from npnet.verify.targets import resolve, specs
 from tests.hostile import EXPECTED
 from tests.studies import hostile
 
@@ -138,6 +143,38 @@ def test_frames_come_back_exactly():
         assert (a == b).all()
 
 
+@pytest.mark.parametrize("name", list(specs()))
+def test_every_question_travels(name):
+    @settings(max_examples=5, database=None, deadline=None, phases=[Phase.generate])
+    @given(examples(specs()[name], {}, "float64", 2))
+    def check(drawn):
+        sent, _ = drawn
+        document, arrays = receive(reader(pack(*of_example(sent))), 1 << 40)
+        came = to_example(document, arrays)
+
+        for what in ("spec", "config", "kwargs", "inputs", "outputs", "draws", "sets", "seed"):
+            assert repr(getattr(came, what)) == repr(getattr(sent, what))
+        assert list(came.arrays) == list(sent.arrays)
+        for name, a in sent.arrays.items():
+            b = came.arrays[name]
+            assert (b.dtype, b.shape, b.tobytes()) == (a.dtype, a.shape, a.tobytes())
+
+    check()
+
+
+def test_what_cannot_travel_is_said(tmp_path):
+    file = tmp_path / "odd.py"
+    only = '"Tanh", only={"odd": st.just(abs)}'
+    source = RIGHT.replace("{more}", "").replace('"Tanh"', only)
+    file.write_text("from hypothesis import strategies as st\n" + source)
+
+    (c,), _ = resolve(str(file))
+    example = Example("Tanh", {"odd": abs}, {}, 1, ("normal",))
+
+    with pytest.raises(ConfigError, match="--in-process"):
+        isolate(c).function.ask(example, 0, "plain", False, 1.0)
+
+
 def header(dtype=b"<f8", ndim=1, shape=(1,)):
     return struct.pack("<8sI16Q", dtype, ndim, *shape, *[0] * (16 - len(shape)))
 
@@ -163,7 +200,6 @@ def reader(frame):
     left = bytearray(frame)
 
     def read(n):
-        assert n <= 1 << 20
         part = bytes(left[:n])
         del left[:n]
         return part

@@ -8,8 +8,8 @@ import pytest
 
 from npnet.contract import ConfigError
 from npnet.optim import lr_scheduler
-from npnet.twins.lr_scheduler import Power
 from npnet.verify import adapt, candidate, run
+from npnet.verify.case import Power
 from npnet.verify.finding import Verdict
 
 SIMPLE = [
@@ -89,7 +89,7 @@ def test_the_script_of_a_finding_shows_it(tmp_path):
     for twin in ("SequentialLR", "ChainedScheduler", "CosineAnnealingLR", "ReduceLROnPlateau"):
         more = ", metrics" if twin == "ReduceLROnPlateau" else ""
         file.write_text(textwrap.dedent(source.format(twin=twin, more=more)))
-        report = run(str(file), examples=20, dtypes=("float64",), in_process=True)
+        report = run(str(file), examples=20, dtypes=("float64",))
         folder = tmp_path / twin
         report.save(folder)
         (script,) = folder.glob("failures/*/repro.py")

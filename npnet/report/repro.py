@@ -150,7 +150,7 @@ _IMPORTS = (
     ("", ""),
     ("nn.", "from npnet import nn"),
     ("optim.", "from npnet import optim"),
-    ("Power(", "from npnet.twins.lr_scheduler import Power"),
+    ("Power(", "from npnet.verify.case import Power"),
     ("Forward(", "from npnet.contract import Forward"),
     ("Grads(", "from npnet.contract import Grads"),
     ("Case(", "from npnet.verify.case import Case"),

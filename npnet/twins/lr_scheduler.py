@@ -7,7 +7,6 @@ units of the largest rate.
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,23 +15,11 @@ from torch.optim import lr_scheduler
 
 from npnet.contract import Array
 from npnet.twins.spec import Claim, Pick, same
-from npnet.verify.case import Config, Example, LayerConfig
+from npnet.verify.case import Config, Example, LayerConfig, Power
 from npnet.verify.precision import PRECISIONS, Precision
 from npnet.verify.spec import Answer, Drawn, Expected, Spec, draw_cotangents
 
 _ROUNDINGS = 8.0  # of one step: a quotient, two products, a cosine
-
-
-@dataclass(frozen=True)
-class Power:
-    """A function of the step that can be shown and kept: scale · base^step."""
-
-    base: float
-    scale: float = 1.0
-
-    def __call__(self, step: float) -> float:
-        """The factor of a step."""
-        return float(self.scale * self.base**step)
 
 
 def schedule_spec(

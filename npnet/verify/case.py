@@ -24,6 +24,18 @@ class LayerConfig:
 
 
 @dataclass(frozen=True)
+class Power:
+    """A function of the step that can be shown and kept: scale · base^step."""
+
+    base: float
+    scale: float = 1.0
+
+    def __call__(self, step: float) -> float:
+        """The factor of a step."""
+        return float(self.scale * self.base**step)
+
+
+@dataclass(frozen=True)
 class Case:
     """What a layer is asked.
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from npnet.contract import Array, ConfigError, NpnetError
-from npnet.verify.case import Example, LayerConfig, Slot
+from npnet.verify.case import Example, LayerConfig, Power, Slot
 from npnet.verify.environment import environment
 from npnet.verify.finding import Comparison, Explanation, Finding, Source, Verdict, Worst
 
@@ -64,8 +64,8 @@ class Stored:
 def encode(value: Any) -> Any:
     """A configuration value as JSON that `decode` turns back exactly.
 
-    Tuples, non-finite floats, mappings, LayerConfig and Slot are objects with one tag each. What
-    has no stored form becomes {"opaque": its repr}: writing never fails, reading it back does.
+    Tuples, non-finite floats, mappings, LayerConfig, Power and Slot are objects with one tag each.
+    What has no stored form becomes {"opaque": its repr}: writing never fails, reading it back does.
     """
     if isinstance(value, np.bool_ | np.integer | np.floating):
         value = value.item()
@@ -81,6 +81,8 @@ def encode(value: Any) -> Any:
         return {"layer": value.layer, "config": encode(dict(value.config))}
     if isinstance(value, Slot):
         return {"slot": value.name}
+    if isinstance(value, Power):
+        return {"power": [encode(value.base), encode(value.scale)]}
     if isinstance(value, Mapping):
         return {"mapping": [[encode(k), encode(x)] for k, x in value.items()]}
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
@@ -104,6 +106,8 @@ def decode(value: Any) -> Any:
             return LayerConfig(_identifier(layer), _config(config))
         case {"slot": str(name), **rest} if not rest:
             return Slot(name)
+        case {"power": [int() | float() as base, int() | float() as scale], **rest} if not rest:
+            return Power(base, scale)
         case {"mapping": list(pairs), **rest} if not rest:
             return {decode(k): decode(x) for k, x in pairs}
         case {"array": list(flat), "shape": list(shape), "dtype": str(dtype), **rest} if not rest:

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from npnet.contract import Array
+from npnet.contract import Array, ConfigError
 from npnet.verify.case import Example
 from npnet.verify.fault import Fault, Reply, is_plain
 from npnet.verify.finding import Verdict
 from npnet.verify.isolate.wire import Unreadable, travels
-from npnet.verify.store import example_document, example_of
+from npnet.verify.store import decode, example_document, example_of
 
 
 class Foreign:
@@ -24,8 +24,19 @@ class Foreign:
 
 
 def of_example(example: Example) -> tuple[dict[str, Any], list[Array]]:
-    """An example for the worker, without what only the verdict needs."""
+    """An example for the worker, without what only the verdict needs.
+
+    Raises ConfigError for an option that cannot be sent: a function, say, that `only=` has drawn.
+    """
     document = example_document(example)
+    for what in ("config", "kwargs", "inputs"):
+        try:
+            decode(document[what])
+        except ValueError as error:
+            raise ConfigError(
+                f"what a candidate is given must be numbers, text, arrays and tuples of these to "
+                f"reach it in a process of its own, but {error}. Use --in-process."
+            ) from None
     document["choices"] = {"mapping": []}
     names = list(example.arrays)
     document["arrays"] = {name: name for name in names}
