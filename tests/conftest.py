@@ -1,10 +1,26 @@
 """One thread per worker: the tests run side by side, and many threads on tiny arrays only wait."""
 
 import os
+from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-import torch  # noqa: E402  (after the number of threads is set)
+import pytest  # noqa: E402  (after the number of threads is set)
+import torch  # noqa: E402
+
+from npnet.cli import base  # noqa: E402
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in; what the commands change in the process is put back."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in base.THREADS:
+        monkeypatch.setenv(name, "1")
+    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path

@@ -7,47 +7,21 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from npnet import cli
-from npnet.cli import base
 from npnet.contract import ConfigError
 from npnet.report import jsonl, merge
 from npnet.verify import baseline, candidate, run
+from tests.commands import KINK, npnet_
 
-LAYERS = """
-from npnet.contract import Forward, Grads
-from npnet.verify import candidate
-
-
-@candidate("ReLU")
-def kink(case):
-    (x,) = case.inputs
-    return Forward(x * (x > 0), lambda dy: Grads((dy * (x >= 0),)))
-
-
-@candidate("Tanh")
-def other(case):
-    (x,) = case.inputs
-    return Forward(x, lambda dy: Grads((dy,)))
-"""
 REASON = "torch gives the tie to the other side; see <#12>"
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    for name in base.THREADS:
-        monkeypatch.setenv(name, "1")
-    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
-        monkeypatch.delenv(name, raising=False)
-    Path("mylayers.py").write_text(LAYERS)
-    return tmp_path
-
-
-def npnet_(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.cli, arguments)
+def place(folder: Path) -> Path:
+    """A folder with mylayers.py."""
+    Path("mylayers.py").write_text(KINK)
+    return folder
 
 
 def verify(*arguments: str) -> Result:
@@ -66,7 +40,7 @@ def accept(name: str = "kink") -> Path:
 
 
 def mended() -> None:
-    Path("mylayers.py").write_text(LAYERS.replace("x >= 0", "x > 0"))
+    Path("mylayers.py").write_text(KINK.replace("x >= 0", "x > 0"))
 
 
 def test_what_is_accepted_is_told_and_does_not_fail(place: Path) -> None:
@@ -174,7 +148,7 @@ def test_the_pinned_case_is_asked_in_a_process_of_its_own(place: Path) -> None:
     asked = ("verify", "mylayers.py::kink", "--examples", "12", "--dtype", "float64")
     assert npnet_(*asked, "--report-dir", "a").exit_code == 0
     Path("mylayers.py").write_text(
-        "import os\n" + LAYERS.replace("    (x,) = case.inputs", "    os._exit(3)", 1)
+        "import os\n" + KINK.replace("    (x,) = case.inputs", "    os._exit(3)", 1)
     )
     done = npnet_(*asked, "--report-dir", "b")
     assert done.exit_code != 0

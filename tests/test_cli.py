@@ -12,32 +12,17 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 import npnet
-from npnet import cli
 from npnet.cli import asking, base
 from npnet.report import jsonl
+from tests.commands import AFFINE, npnet_
 
-LAYERS = """
+LAYERS = (
+    AFFINE
+    + """
 import time
-from npnet.contract import Forward, Grads
-from npnet.verify import candidate
-
-
-def affine(case, factor=1.0):
-    (x,) = case.inputs
-    weight = case.state["weight"]
-    y = x @ weight.T + case.state.get("bias", 0)
-
-    def vjp(dy):
-        flat, rows = dy.reshape(-1, dy.shape[-1]), x.reshape(-1, x.shape[-1])
-        params = {"weight": flat.T @ rows}
-        if "bias" in case.state:
-            params["bias"] = flat.dtype.type(factor) * flat.sum(0)
-        return Grads((dy @ weight,), params)
-
-    return Forward(y, vjp)
 
 
 @candidate("Linear")
@@ -60,27 +45,18 @@ def slow(case):
     time.sleep(0.02)
     return affine(case)
 """
+)
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with mylayers.py; what the commands change in the process is put back."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    for name in base.THREADS:
-        monkeypatch.setenv(name, "1")
-    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
-        monkeypatch.delenv(name, raising=False)
+def place(folder: Path) -> Path:
+    """A folder with mylayers.py."""
     write_layers(2.0)
-    return tmp_path
+    return folder
 
 
 def write_layers(factor: float) -> None:
     Path("mylayers.py").write_text(LAYERS.replace("FACTOR", str(factor)))
-
-
-def npnet_(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.cli, arguments)
 
 
 def verify(*arguments: str) -> Result:

@@ -14,37 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 import npnet
-from npnet import cli
 from npnet.cli import base
 from npnet.contract import ConfigError
 from npnet.report import jsonl, merge, resume
 from npnet.verify import engine, run
 from npnet.verify.finding import Outcome
 from npnet.verify.settings import profiled
+from tests.commands import AFFINE, npnet_
 
-LAYERS = """
-from npnet.contract import Forward, Grads
-from npnet.verify import candidate
-
+LAYERS = (
+    AFFINE
+    + """
 SCALE = 1234567
-
-
-def affine(case, factor=1.0):
-    (x,) = case.inputs
-    weight = case.state["weight"]
-    y = x @ weight.T + case.state.get("bias", 0)
-
-    def vjp(dy):
-        flat, rows = dy.reshape(-1, dy.shape[-1]), x.reshape(-1, x.shape[-1])
-        params = {"weight": flat.T @ rows}
-        if "bias" in case.state:
-            params["bias"] = flat.dtype.type(factor) * flat.sum(0)
-        return Grads((dy @ weight,), params)
-
-    return Forward(y, vjp)
 
 
 @candidate("Linear")
@@ -73,22 +56,14 @@ def fifth(case):
     (x,) = case.inputs
     return Forward(x * (x > 0), lambda dy: Grads((2 * dy * (x > 0),)))
 """
+)
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    for name in base.THREADS:
-        monkeypatch.setenv(name, "1")
-    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
-        monkeypatch.delenv(name, raising=False)
+def place(folder: Path) -> Path:
+    """A folder with mylayers.py."""
     Path("mylayers.py").write_text(LAYERS)
-    return tmp_path
-
-
-def npnet_(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.cli, arguments)
+    return folder
 
 
 def settings(directory: str) -> dict[str, Any]:

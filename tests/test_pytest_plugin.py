@@ -15,31 +15,15 @@ from npnet.verify import run as verified
 from npnet.verify.finding import Finding, LayerResult, Outcome, Report, Verdict
 from npnet.verify.parametrize import REST, Check, quantities
 from npnet.verify.targets import native
+from tests.commands import AFFINE
 
 pytest_plugins = ["pytester"]
 
 INSTALLED = bool(entry_points(group="pytest11", name="npnet"))
 
-LAYERS = """
-from npnet.contract import Forward, Grads
-from npnet.verify import candidate
-
-
-def affine(case, factor=1.0):
-    (x,) = case.inputs
-    weight = case.state["weight"]
-    y = x @ weight.T + case.state.get("bias", 0)
-
-    def vjp(dy):
-        flat, rows = dy.reshape(-1, dy.shape[-1]), x.reshape(-1, x.shape[-1])
-        params = {"weight": flat.T @ rows}
-        if "bias" in case.state:
-            params["bias"] = flat.dtype.type(factor) * flat.sum(0)
-        return Grads((dy @ weight,), params)
-
-    return Forward(y, vjp)
-
-
+LAYERS = (
+    AFFINE
+    + """
 @candidate("Linear")
 def right(case):
     return affine(case)
@@ -66,6 +50,7 @@ def writes(case):
 
     return Forward(forward.y, vjp)
 """
+)
 
 TEST = """
 import npnet

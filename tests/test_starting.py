@@ -7,29 +7,18 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
 from npnet import cli
-from npnet.cli import base
 from npnet.cli.starting import CANDIDATES, GITHUB, GITLAB
+from tests.commands import npnet_
 
 WORKFLOWS = [((), GITHUB), (("--gitlab",), GITLAB)]
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder; what the commands change in the process is put back."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    for name in base.THREADS:
-        monkeypatch.setenv(name, "1")
-    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
-def npnet_(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.cli, arguments)
+def place(folder: Path) -> Path:
+    """An empty folder."""
+    return folder
 
 
 def commands(text: str) -> list[list[str]]:

@@ -16,23 +16,11 @@ from typing import Any
 
 import npnet
 from npnet.report import jsonl, merge
+from tests.commands import KINK
 
-LAYERS = """
-from npnet.contract import Forward, Grads
-from npnet.verify import candidate
-
-
-@candidate("ReLU")
-def kink(case):
-    (x,) = case.inputs
-    return Forward(x * (x > 0), lambda dy: Grads((dy * (x >= 0),)))
-
-
-@candidate("Tanh")
-def identity(case):
-    (x,) = case.inputs
-    return Forward(x, lambda dy: Grads((dy,)))
-
+LAYERS = (
+    KINK
+    + """
 
 @candidate("Sigmoid")
 def doubled(case):
@@ -41,6 +29,7 @@ def doubled(case):
     y = 1 / (1 + np.exp(-np.clip(x, -700, 700)))
     return Forward(y, lambda dy: Grads((2 * dy * y * (1 - y),)))
 """
+)
 ASKED = ("Linear", "mylayers.py", "ReLU", "LayerNorm", "--examples", "30", "--format", "text")
 
 
