@@ -42,7 +42,7 @@ class Isolated:
         self.target, self.name, self.layout = target, name, layout
         self.deaths = 0  # how often its process came to an end by itself, or had to be ended
         self._printed = ""
-        self._mark = uuid.uuid4().hex
+        self._mark = f"{os.getpid()}-{uuid.uuid4().hex}"
         self._home: Path | None = None
         self._worker: _Worker | None = None
         self._known: Example | None = None
