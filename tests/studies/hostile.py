@@ -7,6 +7,7 @@ should be.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
