@@ -14,7 +14,7 @@ Tensor = torch.Tensor
 
 
 def _module(base: type[nn.Module], function: Callable[..., Tensor]) -> type[nn.Module]:
-    class Restated(base):  # type: ignore[misc, valid-type]
+    class Restated(base):  # type: ignore[misc, valid-type]  # a base that is a variable
         """The module with this function of itself and of its inputs."""
 
         def forward(self, *inputs: Tensor) -> Tensor:

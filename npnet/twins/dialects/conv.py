@@ -14,7 +14,7 @@ _CONVOLUTIONS = ((nn.Conv1d, 1, F.conv1d), (nn.Conv2d, 2, F.conv2d), (nn.Conv3d,
 
 
 def _padded(base: type[nn.Module], axes: int, conv: Any, lower: bool) -> type[nn.Module]:
-    class Padded(base):  # type: ignore[misc, valid-type]
+    class Padded(base):  # type: ignore[misc, valid-type]  # a base that is a variable
         """Padding by hand: 'same' with the odd pixel first, or as much as the stride needs."""
 
         def forward(self, x: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def _padded(base: type[nn.Module], axes: int, conv: Any, lower: bool) -> type[nn
 
 
 def _flipped(base: type[nn.Module], axes: int) -> type[nn.Module]:
-    class Flipped(base):  # type: ignore[misc, valid-type]
+    class Flipped(base):  # type: ignore[misc, valid-type]  # a base that is a variable
         """The kernel turned around in every axis of the image."""
 
         def forward(self, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ Tensor = torch.Tensor
 
 
 def _unscaled(base: type[nn.Module], keeps: bool) -> type[nn.Module]:
-    class Unscaled(base):  # type: ignore[misc, valid-type]
+    class Unscaled(base):  # type: ignore[misc, valid-type]  # a base that is a variable
         """Training: x where it is kept. Evaluation: x, or x (1 - p)."""
 
         def forward(self, x: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def _instead_of_mean(reduction: str) -> Callable[[Config, Example], Config]:
 
 
 def _divided(base: type[nn.Module], count: Callable[..., int]) -> type[nn.Module]:
-    class Divided(base):  # type: ignore[misc, valid-type]
+    class Divided(base):  # type: ignore[misc, valid-type]  # a base that is a variable
         """The sum over `count(prediction, target)` in the place of the mean."""
 
         reduction: str

@@ -19,7 +19,7 @@ def _turned(config: Config, example: Example) -> Config:
 
 
 def _biased(base: type[nn.Module], keeps: bool) -> type[nn.Module]:
-    class Biased(base):  # type: ignore[misc, valid-type]
+    class Biased(base):  # type: ignore[misc, valid-type]  # a base that is a variable
         """Running statistics with the biased variance; momentum is what is kept, or what is new."""
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -39,7 +39,7 @@ class _InsideRMSprop(optim.RMSprop):
     rate_inside = False
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # torch's takes more
         for group, p, g, state in _gradients(self):
             names = ["square_avg"] + ["grad_avg"] * group["centered"]
             # a buffer that holds the rate is another than torch's, and has another name
@@ -66,7 +66,7 @@ class _InsideAdagrad(optim.Adagrad):
     """θ ← θ - lr g / √(s + eps)."""
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # torch's takes more
         for group, p, g, state in _gradients(self):
             state["step"] += 1
             rate = group["lr"] / (1 + (state["step"].item() - 1) * group["lr_decay"])
@@ -90,7 +90,7 @@ def _averages(
 
 
 def _inside_adam(base: type[optim.Adam]) -> type[optim.Adam]:
-    class Inside(base):  # type: ignore[misc, valid-type]
+    class Inside(base):  # type: ignore[misc, valid-type]  # a base that is a variable
         """θ ← θ - lr m̂ / √(v̂ + eps)."""
 
         @torch.no_grad()
@@ -103,7 +103,7 @@ def _inside_adam(base: type[optim.Adam]) -> type[optim.Adam]:
 
 
 def _folded_adam(base: type[optim.Adam]) -> type[optim.Adam]:
-    class Folded(base):  # type: ignore[misc, valid-type]
+    class Folded(base):  # type: ignore[misc, valid-type]  # a base that is a variable
         """θ ← θ - α m / (√v + eps), where α = lr √(1 - β₂ᵗ) / (1 - β₁ᵗ)."""
 
         @torch.no_grad()
@@ -120,7 +120,7 @@ class _DampedSGD(optim.SGD):
     """θ ← θ - lr b, where b ← momentum b + (1 - momentum) g from b = 0."""
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # torch's takes more
         for group, p, g, state in _gradients(self):
             mu = group["momentum"]
             if mu:
@@ -137,7 +137,7 @@ class _KerasSGD(optim.SGD):
     looks_ahead = True
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # torch's takes more
         for group, p, g, state in _gradients(self):
             mu, step = group["momentum"], group["lr"] * g
             if mu:
@@ -153,7 +153,7 @@ class _SutskeverSGD(_KerasSGD):
 
 
 def _decoupled(base: type[optim.Optimizer]) -> type[optim.Optimizer]:
-    class Decoupled(base):  # type: ignore[misc, valid-type]
+    class Decoupled(base):  # type: ignore[misc, valid-type]  # a base that is a variable
         """θ ← (1 - lr · weight_decay) θ, and a step without the decay."""
 
         @torch.no_grad()

@@ -55,7 +55,7 @@ def _flat(place: Sequence[int | None], size: Sequence[int], outside: int) -> int
 
 
 def _max_pool(base: type[nn.Module], axes: int, ties: str, same: bool = False) -> type[nn.Module]:
-    class Pool(base):  # type: ignore[misc, valid-type]
+    class Pool(base):  # type: ignore[misc, valid-type]  # a base that is a variable
         """The largest of each window; of equal ones the first, the last or all get the gradient."""
 
         def forward(self, x: Tensor) -> Any:

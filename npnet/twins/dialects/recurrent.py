@@ -23,7 +23,7 @@ def _batched(config: Config) -> bool:
 
 
 def _turned(base: type[nn.Module], turn: Turn) -> type[nn.Module]:
-    class Turned(base):  # type: ignore[misc, valid-type]
+    class Turned(base):  # type: ignore[misc, valid-type]  # a base that is a variable
         """The module, with other weights than those that it is given."""
 
         def forward(self, *args: Any) -> Any:
@@ -91,7 +91,7 @@ class _BeforeCell(nn.GRUCell):
 
 
 class _Before(nn.GRU):
-    def forward(self, x: Tensor, hx: Tensor | None = None) -> Any:  # type: ignore[override]
+    def forward(self, x: Tensor, hx: Tensor | None = None) -> Any:  # type: ignore[override]  # torch's takes more
         one = x.dim() == 2
         z = x.unsqueeze(1) if one else x.transpose(0, 1) if self.batch_first else x
         D = 2 if self.bidirectional else 1

@@ -79,10 +79,10 @@ class Bounded(torch.Tensor):
     extreme: bool = False  # the largest or smallest of several: equal to one of them for certain
 
     # torch's hooks for subclasses are untyped, and typed otherwise than they are called
-    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # untyped
 
     @staticmethod
-    def __new__(  # noqa: D102
+    def __new__(  # noqa: D102  # the class says it
         cls, value: Tensor, error: Tensor | None = None, root: "Bounded | None" = None
     ) -> "Bounded":
         strides = value.stride()
@@ -146,11 +146,11 @@ class Bounded(torch.Tensor):
         super().add_(other, alpha=alpha)
         return self
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]  # untyped
         return f"Bounded(value={self.value}, error={self.error})"
 
     @classmethod
-    def __torch_dispatch__(  # type: ignore[override]
+    def __torch_dispatch__(  # type: ignore[override]  # untyped
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         rule = RULES.get(func)

@@ -74,7 +74,7 @@ class NAdam(torch.optim.NAdam):
     """torch.optim.NAdam, whose product of momenta is a float32 in every precision."""
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # torch's takes more
         """One step."""
         for group, p, g, state in stepped(self):
             if not state:
@@ -100,7 +100,7 @@ class RAdam(torch.optim.RAdam):
     """torch.optim.RAdam, whose length of the average is a difference of numbers nearly equal."""
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # torch's takes more
         """One step."""
         for group, p, g, state in stepped(self):
             if not state:
@@ -139,7 +139,7 @@ class ASGD(torch.optim.ASGD):
     """torch.optim.ASGD, whose rates and weights are float32 in every precision."""
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # torch's takes more
         """One step."""
         for group, p, g, state in stepped(self):
             lr, lambd = group["lr"], group["lambd"]
@@ -163,7 +163,7 @@ class Rprop(torch.optim.Rprop):
     """torch.optim.Rprop: the sign of a product, which is 0 for certain only if a factor is."""
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # torch's takes more
         """One step."""
         for group, p, g, state in stepped(self):
             if not state:
@@ -186,7 +186,7 @@ class Adafactor(torch.optim.Adafactor):
     """torch.optim.Adafactor, whose norms are numbers that the step is scaled by."""
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # torch's takes more
         """One step."""
         for group, p, g, state in stepped(self):
             if not state:
@@ -226,7 +226,7 @@ class SparseAdam(torch.optim.SparseAdam):
         self.places: dict[Any, Tensor] = {}
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # torch's takes more
         """One step."""
         for group, p, g, state in stepped(self):
             if not state:
