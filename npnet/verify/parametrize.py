@@ -18,14 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import seed as with_seed
-
 from npnet.contract import ConfigError
 from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example
-from npnet.verify.constants import without_local_constants
 from npnet.verify.draw import Pick
+from npnet.verify.drawn import on_each
 from npnet.verify.examine import ENOUGH
 from npnet.verify.finding import BROKEN, DIVERGED, Finding, Outcome, Report, Verdict
 from npnet.verify.isolate import without_fatal
@@ -149,16 +146,8 @@ def quantities(c: Candidate) -> tuple[str, ...]:
             if expected.required and quantity not in c.without:
                 found.setdefault(_group(quantity))
 
-    test = settings(
-        max_examples=_DRAWN,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )(with_seed(0)(given(drawn_examples(spec, asked_as.only, "float64", 1))(look)))
     try:
-        with without_local_constants():
-            test()
+        on_each(drawn_examples(spec, asked_as.only, "float64", 1), look, _DRAWN, seed=0)
     except Exception:  # of the candidate's own strategies: the run meets it, too, and tells it
         return ()
     return tuple(found)

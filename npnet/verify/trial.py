@@ -10,18 +10,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import seed as with_seed
 
 from npnet.contract import Array, ConfigError
 from npnet.verify.aside import Died, aside
 from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example
-from npnet.verify.constants import without_local_constants
 from npnet.verify.coverage import Coverage
 from npnet.verify.diagnose import Diagnosis, Record, related, spoken
 from npnet.verify.diagnose.place import axis_names
 from npnet.verify.draw import Pick
+from npnet.verify.drawn import on_each
 from npnet.verify.examine import (
     ENOUGH,
     SELDOM,
@@ -159,20 +157,8 @@ class Trial:
 
     def _given(self, function: Callable[[Any], None], shrinks: bool) -> None:
         """Run a function on drawn examples, the same ones every time."""
-        phases = [Phase.generate, Phase.shrink] if shrinks else [Phase.generate]
         strategy = examples(self.spec, self.candidate.only, self.dtype, self.settings.sets)
-        test = settings(
-            max_examples=self.settings.examples,
-            phases=phases,
-            database=None,
-            deadline=None,
-            derandomize=False,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-        )(with_seed(self.settings.seed)(given(strategy)(function)))
-        with without_local_constants():
-            test()
+        on_each(strategy, function, self.settings.examples, self.settings.seed, shrinks)
 
     # ---- the pass over all examples ------------------------------------------------------------
 
