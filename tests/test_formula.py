@@ -8,8 +8,9 @@ import pytest
 import npnet.nn.activation as activation
 from npnet.contract import Forward, Grads
 from npnet.verify import candidate
-from npnet.verify.diagnose.formula.expressions import Scope, others
+from npnet.verify.diagnose.formula.expressions import others
 from npnet.verify.diagnose.formula.slips import slips
+from npnet.verify.diagnose.formula.trees import Scope
 from npnet.verify.targets import native
 from tests.studies.mutants import all_mutants
 from tests.test_diagnose import explained, leading

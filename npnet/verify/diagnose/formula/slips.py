@@ -7,7 +7,8 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
-from npnet.verify.diagnose.formula.expressions import Other, Scope, name, others
+from npnet.verify.diagnose.formula.expressions import others
+from npnet.verify.diagnose.formula.trees import Other, Scope, name
 
 Function = ast.FunctionDef
 

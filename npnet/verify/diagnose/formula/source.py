@@ -17,8 +17,8 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from npnet.verify import replies
-from npnet.verify.diagnose.formula.expressions import Kind, Scope, kind_of
 from npnet.verify.diagnose.formula.slips import MARK, Slip, marks, slips
+from npnet.verify.diagnose.formula.trees import Kind, Scope, kind_of
 from npnet.verify.finding import Source
 
 _PACKAGE = Path(__file__).parents[3]
