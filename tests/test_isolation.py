@@ -115,7 +115,7 @@ def test_what_it_prints_is_in_the_finding(tmp_path):
 
     report = run(str(file), examples=5)
 
-    assert "hello from it" in report.findings[0].traceback
+    assert "hello from it" in report.findings[0].printed
 
 
 def test_closing_ends_what_it_has_started(tmp_path):

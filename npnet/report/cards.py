@@ -47,13 +47,19 @@ class Card:
     place: str
     code: tuple[tuple[int, str, bool], ...]
     traceback: str
+    printed: str
     pictures: tuple[tuple[str, Markup], ...]
     script: str
 
     @property
     def size(self) -> int:
         """About how many characters it takes."""
-        texts = (self.script, self.traceback, *(text for _, text in self.arrays + self.sides))
+        texts = (
+            self.script,
+            self.traceback,
+            self.printed,
+            *(text for _, text in self.arrays + self.sides),
+        )
         return sum(map(len, texts)) + sum(len(picture) for _, picture in self.pictures)
 
 
@@ -81,7 +87,8 @@ def cards(report: Report) -> Iterator[Markup]:
 def _brief(card: Card) -> Card:
     left_out = (("left out", f"the arrays, the pictures and the script: see failures/{card.id}"),)
     rows = card.rows + left_out
-    return replace(card, arrays=(), sides=(), pictures=(), script="", rows=rows, traceback="")
+    brief = replace(card, script="", traceback="", printed="", rows=rows)
+    return replace(brief, arrays=(), sides=(), pictures=())
 
 
 def _card(cause: Cause, report: Report, n: int) -> Card:
@@ -132,6 +139,7 @@ def _card(cause: Cause, report: Report, n: int) -> Card:
         if f.source
         else (),
         traceback="\n".join(words.lines(f.traceback)).strip("\n"),
+        printed="\n".join(words.lines(f.printed)).strip("\n"),
         pictures=tuple(pictures(compared, f"f{n}")) if compared else (),
         script=script(f) if shown else "",
     )

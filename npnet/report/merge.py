@@ -126,6 +126,7 @@ def _finding(event: Mapping[str, Any], directory: Path) -> Finding:
             for e in told["explanations"]
         ),
         cause=_text(told.get("cause", "")),
+        printed=_text(told.get("printed", "")),
         accepted=_text(told.get("accepted", "")),
         dialect=None if told["dialect"] is None else _text(told["dialect"]),
         source=None

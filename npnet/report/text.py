@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from npnet.report import words
 from npnet.report.overview import follows
-from npnet.verify.finding import PRINTED, UNPROVEN, Finding, LayerResult, Report, Verdict
+from npnet.verify.finding import UNPROVEN, Finding, LayerResult, Report, Verdict
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -82,11 +82,10 @@ def failure(finding: Finding, others: Sequence[Finding] = (), kept: Path | None 
     row("only when", words.only_when(f))
     row("only under", words.only_under(f))
     row("also", words.also(f, others))
-    trace, _, printed = f.traceback.partition(PRINTED)
-    if trace.strip():
-        rows.append(("traceback", _traceback(trace)))
-    if printed.strip():
-        rows.append(("printed", words.lines(printed.strip())[:_MOST_PRINTED]))
+    if f.traceback:
+        rows.append(("traceback", _traceback(f.traceback)))
+    if f.printed.strip():
+        rows.append(("printed", words.lines(f.printed.strip())[:_MOST_PRINTED]))
     if f.case is not None and f.verdict not in UNPROVEN and not follows(f):
         rows.append(("smallest", list(_smallest(f))))
     row("look at", words.clean(f.source) if f.source else None)

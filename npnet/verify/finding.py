@@ -86,10 +86,6 @@ class Explanation:
     certain: bool = True
 
 
-PRINTED = "What it has printed:\n"
-"""What stands in a finding's traceback before what the candidate has printed."""
-
-
 @dataclass(frozen=True)
 class Finding:
     """One broken quantity of one candidate.
@@ -122,6 +118,7 @@ class Finding:
     dialect: str | None = None
     source: Source | None = None
     traceback: str = ""
+    printed: str = ""  # the beginning of what the candidate wrote to standard output and error
     target: str = ""  # what `npnet verify` has to be told to find the candidate again
     accepted: str = ""  # why the team accepts it, where it does
 

@@ -142,7 +142,7 @@ def save(finding: Finding, folder: Path) -> None:
     document["verdict"] = finding.verdict.value
     document["agrees"] = list(finding.agrees)
     document["dialect"] = finding.dialect
-    document["cause"] = finding.cause
+    document["cause"], document["printed"] = finding.cause, finding.printed
     document["explanations"] = [
         [e.kind, e.text, encode(e.residual), e.certain] for e in finding.explanations
     ]
@@ -256,9 +256,11 @@ def _finding(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Findin
                 raise ValueError(f"{name} must be {kind.__name__}, but is {document[name]!r}")
     twin = document["twin"]
     source, worst, case = document["source"], document["worst"], document["case"]
-    axes, cause = document.get("axes", {}), document.get("cause", "")  # files of 0.1 have neither
-    if not isinstance(cause, str):
-        raise ValueError(f"cause must be str, but is {cause!r}")
+    axes = document.get("axes", {})  # some files of 0.1 have none, nor what comes next
+    later = {name: document.get(name, "") for name in ("cause", "printed")}
+    for name, value in later.items():
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be str, but is {value!r}")
     comparisons = {
         which: _comparison(which, arrays, _names(axes.get(which, [])))
         for which in ("smallest", "probe")
@@ -277,7 +279,7 @@ def _finding(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Findin
             Explanation(kind, text, decode(residual), *certain)
             for kind, text, residual, *certain in document["explanations"]
         ),
-        cause=cause,
+        **later,
         dialect=document["dialect"],
         source=None if source is None else Source(*source),
     )

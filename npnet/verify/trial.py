@@ -30,7 +30,6 @@ from npnet.verify.examine import (
 )
 from npnet.verify.finding import (
     BROKEN,
-    PRINTED,
     Comparison,
     Diverged,
     Explanation,
@@ -333,14 +332,10 @@ class Trial:
             first=known.first if known else 0,
             agrees=tuple(quantities),
             source=c.source(failure.quantity),
-            traceback=failure.traceback + self._printed(),
+            traceback=failure.traceback,
+            printed=str(getattr(self.candidate.function, "printed", ""))[:_PRINTED],
             target=c.target,
         )
-
-    def _printed(self) -> str:
-        """What the candidate has written to standard output, where it is known."""
-        printed = str(getattr(self.candidate.function, "printed", "")).strip()
-        return f"\n{PRINTED}{printed[:_PRINTED]}\n" if printed else ""
 
     def _pictured(self, known: _Broken, quantity: str) -> Comparison | None:
         """The probe with the names of its axes, and with what torch itself has in the dtype."""

@@ -17,13 +17,12 @@ Function = ast.FunctionDef
 class Slip:
     """One change to a function's tree: `swap` makes it, and undoes it the second time.
 
-    line, end: of the statement
+    line: where the statement begins
     told: what is done, and the expression around it, as it is and as it would be
     """
 
     kind: str
     line: int
-    end: int
     cost: float
     swap: Callable[[], None]
     told: Callable[[], tuple[str, str, str]]
@@ -41,8 +40,7 @@ def slips(function: Function, lines: Set[int], scope: Scope) -> Iterator[Slip]:
                 for o in others(node, scope):
                     swap = _swap(parent, key, o.tree)
                     told = partial(_around, statement, node, o, swap)
-                    lines_ = statement.lineno, statement.end_lineno or statement.lineno
-                    yield Slip(o.kind, *lines_, o.cost, swap, told)
+                    yield Slip(o.kind, statement.lineno, o.cost, swap, told)
 
 
 def _exchanged(function: Function, scope: Scope) -> Iterator[Slip]:
@@ -57,10 +55,13 @@ def _exchanged(function: Function, scope: Scope) -> Iterator[Slip]:
             for n in found:
                 n.id = both[n.id]
 
-        told = f"{a} and {b} are exchanged", f"{a}, {b}", f"{b}, {a}"
+        told = partial(_exchange, a, b)
         if {n.id for n in found} == set(both):
-            line = found[0].lineno
-            yield Slip("constant", line, line, 0.1, swap, lambda told=told: told)  # type: ignore[misc]
+            yield Slip("constant", found[0].lineno, 0.1, swap, told)
+
+
+def _exchange(a: str, b: str) -> tuple[str, str, str]:
+    return f"{a} and {b} are exchanged", f"{a}, {b}", f"{b}, {a}"
 
 
 MARK = "__npnet_off__"
@@ -76,8 +77,7 @@ def marks(function: Function, lines: Set[int]) -> Iterator[Slip]:
                 continue
             off = ast.Call(ast.Name(MARK, ast.Load()), [value], [])
             swap = _swap(statement, "value", off)
-            end = statement.end_lineno or statement.lineno
-            yield Slip("", statement.lineno, end, 0.0, swap, lambda: ("", "", ""))
+            yield Slip("", statement.lineno, 0.0, swap, lambda: ("", "", ""))
 
 
 def _blocks(function: Function) -> Iterator[list[ast.stmt]]:
@@ -219,8 +219,7 @@ def _of_statement(block: list[ast.stmt], i: int) -> Iterator[Slip]:
     s = block[i]
     for new, kind, what, cost in _instead(s):
         told = partial(_both, what, s, new)
-        end = s.lineno if isinstance(s, ast.If | ast.For) else s.end_lineno or s.lineno
-        yield Slip(kind, s.lineno, end, cost, _in_block(block, i, new), told)
+        yield Slip(kind, s.lineno, cost, _in_block(block, i, new), told)
     if i + 1 < len(block) and _may_move(s) and _may_move(block[i + 1]):
         after = block[i + 1]
 
@@ -231,8 +230,7 @@ def _of_statement(block: list[ast.stmt], i: int) -> Iterator[Slip]:
             what = "the order of the two is another"
             return what, f"{_short(s)}; {_short(after)}", f"{_short(after)}; {_short(s)}"
 
-        end = after.end_lineno or after.lineno
-        yield Slip("constant", s.lineno, end, 0.2, exchange, both)
+        yield Slip("constant", s.lineno, 0.2, exchange, both)
 
 
 def _both(what: str, old: ast.stmt, new: ast.stmt) -> tuple[str, str, str]:

@@ -81,8 +81,6 @@ def option(node: ast.Attribute, scope: Scope) -> Iterator[Other]:
         yield Other(of(ast.Constant(2), ast.Mult(), node), "option", f"2·{text} for {text}", 0.2)
     elif node.attr in ARRANGING:
         yield Other(node.value, "order", f".{node.attr} is missing")
-    elif node.attr == "shape":
-        return
 
 
 def item(node: ast.Subscript, scope: Scope) -> Iterator[Other]:
@@ -162,9 +160,9 @@ def dressed(node: Tree, scope: Scope, cost: float) -> Iterator[Other]:
         text = ast.unparse(option)
         times, over = of(node, ast.Mult(), option), of(node, ast.Div(), option)
         of_array = isinstance(option, ast.Name) and option.id in arrays
-        sort = "axis factor" if of_array else "factor"
-        yield Other(times, sort, f"it multiplies {{}} by {text}", cost + 0.05, about=node)
-        yield Other(over, sort, f"it divides {{}} by {text}", cost + 0.05, about=node)
+        of_kind = "axis factor" if of_array else "factor"
+        yield Other(times, of_kind, f"it multiplies {{}} by {text}", cost + 0.05, about=node)
+        yield Other(over, of_kind, f"it divides {{}} by {text}", cost + 0.05, about=node)
 
 
 def _options(scope: Scope) -> Iterator[Tree]:
