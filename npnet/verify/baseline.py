@@ -21,6 +21,7 @@ from npnet.verify.candidate import Candidate
 from npnet.verify.finding import DIVERGED, Finding, Retried
 from npnet.verify.isolate import Isolated, isolate
 from npnet.verify.store import FileFormatError
+from npnet.verify.targets import parted
 
 SCHEMA = "npnet-accepted/1"
 _FILES = ("case.json", "arrays.npz")
@@ -55,9 +56,9 @@ class Accepted:
         return (layer, twin) == (own.layer, own.twin) and alike
 
 
-def _place(target: str) -> str:
-    path, separator, name = target.partition("::")
-    return f"{os.path.normpath(path)}::{name}" if separator else target
+def _place(target: str) -> tuple[str, str]:
+    place, name, is_file = parted(target)
+    return os.path.normpath(place) if is_file else place, name
 
 
 # ---- on disk -------------------------------------------------------------------------------------

@@ -221,12 +221,9 @@ def resolve(target: Any) -> tuple[list[Candidate], list[Finding]]:
 
 def load(target: str) -> list[Candidate]:
     """The candidates of a file or a module, without a look at their twins (and without torch)."""
-    path, _, name = target.partition("::")
-    if path.endswith(".py") or "/" in path:
-        found, broken = _of_file(target, path, name, checked=False)
-    else:
-        module, _, name = target.partition(":")
-        found, broken = _of_module(target, module, name, checked=False)
+    place, name, is_file = parted(target)
+    of = _of_file if is_file else _of_module
+    found, broken = of(target, place, name, checked=False)
     if broken:
         raise ConfigError(broken[0].message)
     return found
@@ -242,13 +239,21 @@ def check_twin(c: Candidate) -> None:
     held(c)
 
 
-def _named(target: str) -> tuple[list[Candidate], list[Finding]]:
+def parted(target: str) -> tuple[str, str, bool]:
+    """The file or the module of a target, the name in it, and whether it is a file."""
     path, _, name = target.partition("::")
     if path.endswith(".py") or "/" in path:
-        return _of_file(target, path, name)
+        return path, name, True
+    module, _, name = target.partition(":")
+    return module, name, False
+
+
+def _named(target: str) -> tuple[list[Candidate], list[Finding]]:
+    place, name, is_file = parted(target)
+    if is_file:
+        return _of_file(target, place, name)
     if ":" in target or _is_module(target):
-        module, _, name = target.partition(":")
-        return _of_module(target, module, name)
+        return _of_module(target, place, name)
     names = own_names()
     found = [n for n in names if fnmatchcase(n, target) or fnmatchcase(n.lower(), target.lower())]
     if not found:
@@ -364,7 +369,7 @@ def _unloadable(target: str, path: str, error: BaseException) -> Finding:
 def unloadable(target: str, message: str) -> Finding:
     """A finding of a file or a module that cannot be loaded."""
     return Finding(
-        id=f"load-{Path(target.partition('::')[0]).stem}",
+        id=f"load-{Path(parted(target)[0]).stem}",
         layer=target,
         twin="",
         quantity="import",

@@ -27,7 +27,7 @@ from npnet.verify.finding import Finding, Verdict
 from npnet.verify.isolate.limits import MARK, end
 from npnet.verify.isolate.messages import of_example, to_reply
 from npnet.verify.isolate.wire import Unreadable, pack, receive
-from npnet.verify.targets import unloadable
+from npnet.verify.targets import parted, unloadable
 
 _START = 60.0  # seconds for a candidate's imports
 _GRACE = 1.0  # after the worker's own alarm, which a call inside C does not hear
@@ -135,7 +135,7 @@ class Isolated:
     def _running(self) -> "_Worker":
         if self._worker is None:
             self._known = None
-            spare = _SPARE.pop(_place(self.target), None)
+            spare = _SPARE.pop(parted(self.target)[0], None)
             if spare is not None:  # one that has the same module loaded
                 self._mark, self._home, self._worker = spare._mark, spare._home, spare._worker
             else:
@@ -181,12 +181,6 @@ _SPARE: dict[str, Isolated] = {}
 """Processes that have a module loaded, and nothing else to do."""
 
 
-def _place(target: str) -> str:
-    """The file or the module of a target."""
-    path, _, _ = target.partition("::")
-    return path if path.endswith(".py") or "/" in path else target.partition(":")[0]
-
-
 @contextlib.contextmanager
 def spares_closed() -> Iterator[None]:
     """Afterwards, no process is left that was started in advance."""
@@ -219,8 +213,8 @@ def without_fatal(target: Any) -> tuple[Any, list[Finding]]:
 
 
 def _is_outside(target: str) -> bool:
-    named = target.endswith(".py") or "/" in target or ":" in target
-    return named and hasattr(os, "pidfd_open")
+    _, _, is_file = parted(target)
+    return (is_file or ":" in target) and hasattr(os, "pidfd_open")
 
 
 def _fatal(target: str) -> str | None:
@@ -231,10 +225,11 @@ def _fatal(target: str) -> str | None:
     except _Ended as ended:
         isolated.close()
         return None if ended.told else str(ended)
-    if _place(target) in _SPARE:
+    place, _, _ = parted(target)
+    if place in _SPARE:
         isolated.close()
     else:
-        _SPARE[_place(target)] = isolated
+        _SPARE[place] = isolated
     return None
 
 
