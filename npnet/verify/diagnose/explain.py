@@ -124,9 +124,8 @@ class Diagnosis:
         readings: list[Explanation] = []
         if numbers or nonlinear:
             limited = when is not None and when.failing >= _ALWAYS
-            readings = self._readings(finding, probes, stop, limited)
-        if known is not None:  # an overflow is no formula that is wrong in most cases only
-            readings = [e for e in readings if "cases looked at" not in e.text]
+            # an overflow is no formula that is wrong in most cases only
+            readings = self._readings(finding, probes, stop, limited, partial=known is None)
         if when is not None and when.numbers:  # a wrong formula is wrong for ordinary numbers, too
             readings = [e for e in readings if e.kind in _OF_NUMBERS]
         deaf = nonlinear and any(self._ignores_dy(p, q) for p, q in probes[:1])
@@ -173,7 +172,12 @@ class Diagnosis:
         return found
 
     def _readings(
-        self, finding: Finding, probes: Sequence[tuple[Probe, str]], stop: float, limited: bool
+        self,
+        finding: Finding,
+        probes: Sequence[tuple[Probe, str]],
+        stop: float,
+        limited: bool,
+        partial: bool,
     ) -> list[Explanation]:
         readings = Readings()
         views = [v for probe, quantity in probes if (v := probe.view(quantity)) is not None]
@@ -190,15 +194,15 @@ class Diagnosis:
                     readings.contradict(
                         (r, v.residual(r.explains)) for r in self._suspicions(v, stop, True)
                     )
-        found = list(readings.told())
+        found = list(readings.told(partial))
         clear = [v for v in views if v.clear]
         if not any(e.certain and cost < _PLAIN for cost, e in found):
-            found += self._searched(self._special, views, stop - _SECONDS / 4).told()
+            found += self._searched(self._special, views, stop - _SECONDS / 4).told(partial)
         if not any(e.certain and cost < _PLAIN for cost, e in found):
             agreeing = iter(()) if limited else self._agreeing(finding.quantity, stop)
-            found += self._formula.readings(clear, agreeing, stop).told()
+            found += self._formula.readings(clear, agreeing, stop).told(partial)
         if not any(e.certain for _, e in found):
-            found += self._searched(self._relatives, views, stop).told()
+            found += self._searched(self._relatives, views, stop).told(partial)
         return [e for _, e in sorted(found, key=lambda told: (not told[1].certain, told[0]))]
 
     def _searched(

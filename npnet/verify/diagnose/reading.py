@@ -98,12 +98,15 @@ class Readings:
         """Whether a suspicion is left."""
         return bool(self._enough())
 
-    def told(self) -> Iterator[tuple[float, Explanation]]:
-        """The explanations with what each costs, the cheapest first."""
+    def told(self, partial: bool = True) -> Iterator[tuple[float, Explanation]]:
+        """The explanations with what each costs, the cheapest first.
+
+        partial: those of most probes as well, where nothing explains all
+        """
         kept = sorted((s for s in self._enough() if s.stands), key=lambda s: (s.cost, len(s.text)))
         told: set[str] = set()  # of a kind the best is enough: the others come to the same numbers
         for s in kept:
-            if s.kind in told:
+            if s.kind in told or (not partial and len(s.residuals) < self.probes):
                 continue
             told.add(s.kind)
             n = len(s.residuals)
