@@ -1,4 +1,5 @@
-"""The command `npnet`: verify, report, list, replay, repro, baseline, doctor, init.
+"""The command `npnet`: verify, report, list, replay, repro, baseline, record, judge, doctor,
+init.
 
 Exit codes: 0 everything asked was verified; 1 at least one divergence; 2 usage or configuration;
 3 a candidate crashed, hung or could not be loaded; 4 nothing, or too little, could be verified.
@@ -25,6 +26,7 @@ from npnet.cli.accepting import baseline
 from npnet.cli.asking import verify
 from npnet.cli.base import Group, read_settings
 from npnet.cli.merging import report
+from npnet.cli.recording import judge, record
 from npnet.cli.showing import doctor, list_
 from npnet.cli.starting import init
 from npnet.cli.stored import replay, repro
@@ -42,7 +44,7 @@ def cli(ctx: click.Context) -> None:
         ctx.obj = found
 
 
-for command in (verify, report, replay, repro, baseline, list_, doctor, init):
+for command in (verify, report, replay, repro, baseline, record, judge, list_, doctor, init):
     cli.add_command(command)
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import npnet
-from npnet.cli.base import BASELINE, Refused, Unverifiable, new_directory, prepare
+from npnet.cli.base import BASELINE, REFERENCE, Refused, Unverifiable, new_directory, prepare
 from npnet.cli.options import at_least_one, formats, names, one_of, over_profile, seconds, shard
 from npnet.cli.output import annotate, exit_code
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from npnet.report.resume import Begun
     from npnet.verify.settings import Event
 
-DEVICES = ("cpu", "cuda", "auto")
+DEVICES = ("cpu", "cuda", "auto", "recorded", "recorded:cuda")
 
 
 @click.command()
@@ -50,7 +49,15 @@ DEVICES = ("cpu", "cuda", "auto")
     default="cpu",
     show_default=True,
     callback=one_of(*DEVICES),
-    help="cpu, cuda or auto. This version verifies on the CPU only.",
+    help="cpu; cuda: the GPU besides; auto: that where there is one; recorded: what "
+    "torch has said before (npnet record), without torch.",
+)
+@click.option(
+    "--reference",
+    default=str(REFERENCE),
+    show_default=True,
+    metavar="DIR",
+    help="Where answers are recorded, for --device recorded.",
 )
 @click.option(
     "--only",
@@ -120,6 +127,7 @@ def verify(
     examples: int | None,
     dtype: tuple[str, ...],
     device: str,
+    reference: str,
     only: tuple[str, ...],
     seed: int | None,
     jobs: int,
@@ -147,8 +155,8 @@ def verify(
     configuration; 3 a candidate crashed, hung or could not be loaded; 4 nothing, or too little,
     could be verified; 130 interrupted before anything was found.
     """
-    prepare()
-    _check_device(device, require)
+    device = _device(device, require)
+    prepare(device, reference)
     from npnet.report.files import Writer
     from npnet.report.screen import Screen
     from npnet.verify.engine import run, run_as
@@ -183,6 +191,8 @@ def verify(
                     seed=over_profile(ctx, "seed"),
                     baseline=accepted,
                     executor=executor,
+                    device=device,
+                    reference=reference,
                     in_process=in_process,
                     fail_fast=fail_fast,
                     time_budget=time_budget,
@@ -306,16 +316,25 @@ def _spoken(value: Any) -> str:
     return str(value)
 
 
-def _check_device(device: str, require: str | None) -> None:
-    if device != "cuda" and require != "cuda":
-        return
-    asked = "--require cuda" if require == "cuda" else "--device cuda"
-    if not sys.modules["torch"].cuda.is_available():
+def _device(device: str, require: str | None) -> str:
+    """The device asked for, where it is there."""
+    if device in ("cuda", "auto") or require == "cuda":
+        is_there = _has_cuda()
+        if device == "auto":
+            device = "cuda" if is_there else "cpu"
+        if not is_there and "cuda" in (device, require):
+            asked = "--require cuda" if require == "cuda" else "--device cuda"
+            raise Unverifiable(
+                f"{asked} needs a CUDA device, but torch finds none. "
+                "Leave it out to verify on the CPU, or run where there is a device."
+            )
+    if require is not None and device != require:
         raise Unverifiable(
-            f"{asked} needs a CUDA device, but torch finds none. "
-            "Leave it out to verify on the CPU, or run where there is a device."
+            f"--require {require} needs --device {require} or auto, but the device is {device}."
         )
-    raise Unverifiable(
-        f"{asked} needs candidates to run on the device, but npnet {npnet.__version__} verifies on "
-        "the CPU only. Leave it out."
-    )
+    return device
+
+
+def _has_cuda() -> bool:
+    prepare()
+    return bool(sys.modules["torch"].cuda.is_available())

@@ -10,6 +10,7 @@ import click
 
 INTERRUPTED = 130
 REPORTS = Path("reports")
+REFERENCE = Path("reference")
 BASELINE = Path("npnet-baseline")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -18,6 +19,7 @@ _SETTINGS: dict[str, type | tuple[type, ...]] = {
     "examples": int,
     "dtype": (str, list),
     "device": str,
+    "reference": str,
     "only": (str, list),
     "seed": int,
     "time-budget": (str, int, float),
@@ -119,17 +121,18 @@ def _setting(key: str, value: Any) -> tuple[str, Any]:
 # ---- runs ----------------------------------------------------------------------------------------
 
 
-def prepare() -> None:
+def prepare(device: str = "cpu", reference: str = "reference") -> None:
     """One thread for BLAS and torch, as verdicts are compared; candidates come from here, too."""
     for name in THREADS:
         os.environ[name] = "1"
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+    from npnet.verify.environment import one_thread
     from npnet.verify.targets import specs
 
-    specs()
-    sys.modules["torch"].set_num_threads(1)
+    specs(device, reference)
+    one_thread()
 
 
 def new_directory() -> Path:

@@ -214,8 +214,8 @@ def not_verified(report: Report) -> list[str]:
     """What was asked for, or could have been, and was not judged."""
     facts = report.environment
     cuda = []
-    if "cuda" in facts:
-        cuda = ["cuda (not in this version)" if facts["cuda"] else "cuda (no device)"]
+    if "device" not in facts and "cuda" in facts:
+        cuda = ["cuda (not asked for)" if facts["cuda"] else "cuda (no device)"]
     return cuda + [clean(text, 200) for text in report.not_verified]
 
 
@@ -224,6 +224,9 @@ def surroundings(facts: Mapping[str, Any], seed: int) -> str:
     parts = [f"npnet {facts.get('npnet', '?')}"]
     if facts.get("numpy"):
         parts.append(f"numpy {facts['numpy']} ({facts.get('blas', 'unknown BLAS')})")
+    if "reference" in facts:
+        parts.append(f"torch as {facts['device']} in {facts['reference']}")
+        return clean(" · ".join(parts))
     if facts.get("torch"):
         parts.append(f"torch {facts['torch']}")
     parts.append(f"seed {seed}")

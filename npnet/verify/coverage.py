@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from npnet.verify.draw import Pick
+from npnet.verify.spec import Picked
 
 _TOLD = 3  # options that were not drawn, by name
 
@@ -27,7 +27,7 @@ class Coverage:
     refused: set[tuple[tuple[str, str], tuple[str, str]]] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
 
-    def add(self, pick: Pick) -> None:
+    def add(self, pick: Picked) -> None:
         """Count one drawn structure."""
         self.universe.update(pick.universe)
         self.names |= pick.choices.keys()

@@ -29,7 +29,7 @@ from npnet.verify.isolate import Isolated, isolate, spares_closed, without_fatal
 from npnet.verify.parallel import Told, each
 from npnet.verify.settings import SECTIONS, SETS, Event, Settings, Tell, profiled
 from npnet.verify.shard import deal, elsewhere
-from npnet.verify.targets import held, resolve, unaskable
+from npnet.verify.targets import held, resolve, specs, unaskable
 from npnet.verify.trial import Trial
 
 BUDGET_SPENT = "(time budget spent"  # how a line begins that says that time was too short
@@ -51,6 +51,8 @@ def run(
     in_process: bool = False,
     executor: str | Executor | None = None,
     baseline: str | Path | None = None,
+    device: str = "cpu",
+    reference: str | Path = "reference",
     on_event: Tell | None = None,
 ) -> Report:
     """Hold candidates against their torch twins.
@@ -74,6 +76,9 @@ def run(
         "tcp://host:8786", whose workers see the same files, or a concurrent.futures.Executor
     baseline: a folder of divergences that are accepted (`npnet baseline`): they are told as such,
         and their cases are asked again
+    device: "cuda" holds the twin on the GPU against that on the CPU besides, and runs candidates of
+        `adapt.torch_function` there; "recorded" asks what is recorded in the folder `reference`,
+        without torch ("recorded:cuda": what was recorded on a GPU)
     on_event: called with a mapping for everything that happens, as it happens
 
     Raises ConfigError for a target or a setting that does not exist. Ctrl-C ends the run with what
@@ -92,6 +97,8 @@ def run(
         fail_fast=fail_fast,
         time_budget=time_budget,
         isolated=not in_process,
+        device=device,
+        reference=str(reference),
     )
     place = None if baseline is None else Path(baseline)
     return run_as(target, asked, on_event=on_event, jobs=jobs, executor=executor, baseline=place)
@@ -116,7 +123,7 @@ def run_as(
     accepted = [] if baseline is None else read(baseline)
     with spares_closed():
         target, fatal = without_fatal(target) if asked.isolated else (target, [])
-        candidates, broken = resolve(target)
+        candidates, broken = resolve(target, specs(asked.device, asked.reference))
         gone = sorted(known.keys() - {c.name for c in candidates}) if known else []
         if gone:
             raise ConfigError(
@@ -334,7 +341,7 @@ def _verify(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Ve
 
 
 def _held(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Verified:
-    asked_as, spec = held(c)
+    asked_as, spec = held(c, specs(asked.device, asked.reference))
     outcomes: dict[str, Outcome] = {}
     findings: list[Finding] = []
     not_verified: list[str] = []
@@ -354,6 +361,9 @@ def _held(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Veri
         not_verified += [f"{c.name} {dtype} {q} (seldom drawn)" for q in rare[:2]]
         if len(rare) > 2:
             not_verified.append(f"{c.name} {dtype} {len(rare) - 2} more quantities (seldom drawn)")
+        if trial.unanswered:
+            text = f"{c.name} {dtype} {trial.unanswered} recorded questions (not answered)"
+            not_verified.append(text)
         if trial.out_of_time:
             not_verified.append(f"{c.name} {dtype} {BUDGET_SPENT} after {trial.asked} examples)")
     covered, coverable, missing = coverage.count()

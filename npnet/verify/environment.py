@@ -1,5 +1,6 @@
 """The environment facts that change gradients."""
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -32,6 +33,33 @@ def environment() -> Mapping[str, Any]:
     if "torch" in sys.modules:
         facts["cuda"] = _cuda()
     return facts
+
+
+def device_facts(device: str) -> Mapping[str, str]:
+    """What recorded answers depend on: versions, and the name of the device."""
+    name = _processor() if device == "cpu" else _cuda() or "none"
+    return {
+        "device_name": name,
+        "torch": version("torch"),
+        "numpy": version("numpy"),
+        "npnet": npnet.__version__,
+    }
+
+
+def _processor() -> str:
+    """What the processor calls itself, as far as the system says it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def one_thread() -> None:
+    """Leave torch one thread, where it is loaded: verdicts are compared."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
 
 
 def digest(file: Path) -> str:

@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple
 
 from npnet.verify.candidate import Candidate
+from npnet.verify.environment import one_thread
 from npnet.verify.settings import Event, Settings
 
 POLL = 0.2  # seconds after which the caller may look whether it should stop
@@ -39,7 +40,7 @@ def each(
         died: list[Candidate] = []
         groups = [waiting] if number > 1 else [[c] for c in waiting]
         for group in groups:
-            with _Pool(min(number, len(group)) or 1) as pool:
+            with _Pool(min(number, len(group)) or 1, asked) as pool:
                 running = {pool.submit(ask, c.target, c.name, asked, stop): c for c in group}
                 yield from _results(running, died)
         waiting = died
@@ -52,9 +53,10 @@ def each(
 class _Pool(ProcessPoolExecutor):
     """Workers that are ended, not waited for, when the caller leaves early."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, asked: Settings) -> None:
         context = multiprocessing.get_context("spawn")
-        super().__init__(number, mp_context=context, initializer=_begin, initargs=(list(sys.path),))
+        told = (list(sys.path), asked)
+        super().__init__(number, mp_context=context, initializer=_begin, initargs=told)
 
     def __exit__(self, *error: Any) -> bool | None:
         workers = list((self._processes or {}).values())
@@ -86,22 +88,22 @@ def _results(
 # ---- in the worker ------------------------------------------------------------------------------
 
 
-def _begin(path: list[str]) -> None:
+def _begin(path: list[str], asked: Settings) -> None:
     """The caller says when to stop; its Ctrl-C reaches the whole group."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.path[:] = path
     from npnet.verify.targets import specs
 
-    specs()
-    sys.modules["torch"].set_num_threads(1)
+    specs(asked.device, asked.reference)
+    one_thread()
 
 
 def ask(target: str, name: str, asked: Settings, stop: float | None) -> tuple[list[Event], Any]:
     """What happens while a candidate is asked, and what comes of it."""
     from npnet.verify.engine import verify
-    from npnet.verify.targets import resolve
+    from npnet.verify.targets import resolve, specs
 
-    found, _ = resolve(target)
+    found, _ = resolve(target, specs(asked.device, asked.reference))
     (c,) = [c for c in found if c.name == name]
     events: list[Event] = []
     return events, verify(c, asked, events.append, stop)

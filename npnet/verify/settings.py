@@ -13,6 +13,7 @@ Event = Mapping[str, Any]
 Tell = Callable[[Event], None]
 
 SECTIONS = ("forward", "grad", "state", "contract")
+DEVICES = ("cpu", "cuda", "recorded", "recorded:cuda")
 SETS = 4  # value sets per example
 
 PROFILES: Mapping[str, tuple[int, int | None]] = {
@@ -49,6 +50,8 @@ class Settings:
     fail_fast: bool = False
     time_budget: float | None = None  # seconds for the whole run
     isolated: bool = True  # candidates of files and modules in processes of their own
+    device: str = "cpu"  # whose answers candidates are held against, one of DEVICES
+    reference: str = "reference"  # the folder of recorded answers
 
     def __post_init__(self) -> None:
         for dtype in self.dtypes:
@@ -57,6 +60,10 @@ class Settings:
         for section in self.only:
             if section not in SECTIONS:
                 raise ConfigError(f"only takes {', '.join(SECTIONS)}, but got {section!r}.")
+        if self.device not in DEVICES:
+            raise ConfigError(
+                f"device must be one of {', '.join(DEVICES)}, but is {self.device!r}."
+            )
         if self.examples < 1:
             raise ConfigError(f"examples must be at least 1, but is {self.examples}.")
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
@@ -69,8 +76,16 @@ class Settings:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What stands beside the environment: which part of a run it is."""
-        return {} if self.shard is None else {"shard": f"{self.shard[0]}/{self.shard[1]}"}
+        """What stands beside the environment: which part of a run it is, and against what."""
+        found = {} if self.shard is None else {"shard": f"{self.shard[0]}/{self.shard[1]}"}
+        if self.device != "cpu":
+            found["device"] = self.device
+        return found | ({"reference": self.reference} if self.recorded else {})
+
+    @property
+    def recorded(self) -> bool:
+        """Whether torch is not asked, but what it has said before is."""
+        return self.device.startswith("recorded")
 
     def wants(self, quantity: str) -> bool:
         """Whether a quantity belongs to the sections asked for."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from hypothesis import strategies as st
 
-from npnet.contract import Array
+from npnet.contract import Array, NpnetError
 from npnet.verify.case import Config, Example, Slot
 from npnet.verify.claim import Claim
 from npnet.verify.draw import FAMILIES, Only, Pick, Values, data, slots, themes
@@ -44,6 +44,38 @@ class Answer:
     fallbacks: frozenset[str] = frozenset()  # operations whose bound is a fallback's
 
 
+class Unrecorded(NpnetError):
+    """A question that only torch itself, or the program that wrote the answers, could answer."""
+
+
+class Picked(Protocol):
+    """What was drawn: the value of every option, all that it could have been, and what cannot be.
+
+    A `Pick` is one.
+    """
+
+    @property
+    def choices(self) -> Mapping[str, Any]:
+        """The value of everything drawn, by name."""
+
+    @property
+    def universe(self) -> Mapping[str, tuple[Any, ...]]:
+        """The values of every option whose coverage is counted."""
+
+    @property
+    def refused(self) -> Sequence[tuple[tuple[str, str], tuple[str, str]]]:
+        """Pairs of options that torch does not take together."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """An example, what was picked for it, and, where it is recorded, how its sets are asked."""
+
+    example: Example
+    picked: Picked
+    protocols: tuple[str, ...] | None = None
+
+
 ReadsMask = bool | Callable[[tuple[int, ...]], tuple[int, ...]]
 
 
@@ -68,6 +100,7 @@ class Spec:
     fragile: whether torch reads memory that is not its own where a question does not suit it: it is
         then asked no others for a diagnosis
     values: `(example, dtype) -> {quantity: array}`, torch's own numbers without bounds
+    recorded: `(dtype, only) -> questions`, all that can be asked where torch was asked before
     """
 
     name: str
@@ -86,6 +119,7 @@ class Spec:
     families: tuple[str, ...] = tuple(FAMILIES)
     fragile: bool = False
     values: Callable[[Example, str], Mapping[str, Array]] | None = None
+    recorded: Callable[[str, Only], Sequence[Question]] | None = None
 
     def plain(self, example: Example, dtype: str = "float64") -> Mapping[str, Array]:
         """torch's own numbers, all value sets stacked, whatever the bounds are."""

@@ -22,19 +22,35 @@ from npnet.verify.dialect import Dialect
 from npnet.verify.finding import Finding, Source, Verdict
 from npnet.verify.spec import Spec
 
+Twins = Mapping[str, Spec]
+"""What candidates are held against, by name."""
 
-def specs() -> Mapping[str, Spec]:
-    """Every twin by name. Loaded by name and on demand: the engine does not know torch."""
+
+def specs(device: str = "cpu", reference: str = "reference") -> Twins:
+    """Every twin by name, as it answers on a device. Loaded by name and on demand: the engine does
+    not know torch.
+
+    device: "cpu"; "cuda": what the CPU says, and the GPU besides; "recorded": what torch said on
+        the CPU when it was asked for the files in the folder `reference`; "recorded:cuda"
+
+    Raises ConfigError where torch is needed and not installed, or nothing is recorded.
+    """
+    kind, _, where = device.partition(":")
+    if kind == "recorded":
+        recorded = importlib.import_module("npnet.verify.recorded")
+        found: Twins = recorded.recorded_specs(Path(reference), where or "cpu")
+        return found
     try:
-        found: Mapping[str, Spec] = importlib.import_module("npnet.twins").SPECS
+        twins = importlib.import_module("npnet.twins")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ConfigError(
-            "holding code against its twin needs torch, which is not installed. "
-            "Install it with: pip install 'npnet[torch]'"
+            "holding code against its twin needs torch, which is not installed. Install it with: "
+            "pip install 'npnet[torch]', or hold it against recorded answers: --device recorded"
         ) from None
-    return found
+    answering: Twins = twins.SPECS if device == "cpu" else twins.beside(device)
+    return answering
 
 
 def dialects(twin: str) -> tuple[Dialect, ...]:
@@ -45,14 +61,19 @@ def dialects(twin: str) -> tuple[Dialect, ...]:
     return found.get(twin, ())
 
 
-def held(c: Candidate) -> tuple[Candidate, Spec]:
+def held(c: Candidate, twins: Twins | None = None) -> tuple[Candidate, Spec]:
     """The candidate as it is asked, and what it is held against: its twin, or a dialect of it.
 
     Raises ConfigError where there is no such dialect.
     """
-    spec = specs()[c.twin]
+    spec = (specs() if twins is None else twins)[c.twin]
     if c.dialect is None:
         return c, spec
+    if spec.recorded is not None:
+        raise ConfigError(
+            f"candidate {c.name!r} declares the dialect {c.dialect!r}, but what is recorded is "
+            "torch's own convention. Hold it against torch itself: --device cpu."
+        )
     known = {d.name: d for d in dialects(c.twin)}
     if c.dialect not in known:
         names = f"It has {', '.join(map(repr, known))}." if known else "It has none."
@@ -63,9 +84,9 @@ def held(c: Candidate) -> tuple[Candidate, Spec]:
     return known[c.dialect].held(c, spec)
 
 
-def own_names() -> list[str]:
+def own_names(twins: Twins | None = None) -> list[str]:
     """npnet's own layers and optimizers that have a twin, in the order of the twins."""
-    return [name for name in specs() if _own_class(name) is not None]
+    return [name for name in (specs() if twins is None else twins) if _own_class(name) is not None]
 
 
 def native(name: str, layer: Any = None) -> Candidate:
@@ -75,7 +96,7 @@ def native(name: str, layer: Any = None) -> Candidate:
     """
     cls = layer or _own_class(name)
     if cls is None:
-        raise ConfigError(f"npnet has no layer {name!r}.{_nearest(name, own_names())}")
+        raise ConfigError(f"npnet has no layer {name!r}.{nearest(name, own_names())}")
     function = _KINDS[name.rpartition(".")[0]](cls)
     found = sources(cls, cls)
     return Candidate(function, name, name, sources=found, target=name)
@@ -196,20 +217,24 @@ def _own_class(name: str) -> Any | None:
 # ---- what a user names --------------------------------------------------------------------------
 
 
-def resolve(target: Any) -> tuple[list[Candidate], list[Finding]]:
-    """The candidates of a target or of several, and a finding for each that cannot be loaded."""
+def resolve(target: Any, twins: Twins | None = None) -> tuple[list[Candidate], list[Finding]]:
+    """The candidates of a target or of several, and a finding for each that cannot be loaded.
+
+    twins: what they are held against; torch's by default
+    """
+    twins = specs() if twins is None else twins
     if target is None:
-        return [native(name) for name in own_names()], []
+        return [native(name) for name in own_names(twins)], []
     if isinstance(target, Candidate):
-        check_twin(target)
+        check_twin(target, twins)
         return [target], []
     if isinstance(target, str):
-        return _named(target)
+        return _named(target, twins)
     if isinstance(target, Sequence):
         found: list[Candidate] = []
         broken: list[Finding] = []
         for one in target:
-            candidates, failures = resolve(one)
+            candidates, failures = resolve(one, twins)
             found += [c for c in candidates if c not in found]
             broken += failures
         return found, broken
@@ -223,20 +248,21 @@ def load(target: str) -> list[Candidate]:
     """The candidates of a file or a module, without a look at their twins (and without torch)."""
     place, name, is_file = parted(target)
     of = _of_file if is_file else _of_module
-    found, broken = of(target, place, name, checked=False)
+    found, broken = of(target, place, name, None)
     if broken:
         raise ConfigError(broken[0].message)
     return found
 
 
-def check_twin(c: Candidate) -> None:
+def check_twin(c: Candidate, twins: Twins) -> None:
     """Raise ConfigError unless the candidate's twin exists, and its dialect where it has one."""
-    if c.twin not in specs():
+    if c.twin not in twins:
         raise ConfigError(
             f"candidate {c.name!r} claims to be {c.twin!r}, which has no spec."
-            f"{_nearest(c.twin, list(specs()))}"
+            f"{nearest(c.twin, list(twins))}"
         )
-    held(c)
+    if c.dialect is not None:
+        held(c, twins)
 
 
 def parted(target: str) -> tuple[str, str, bool]:
@@ -248,17 +274,17 @@ def parted(target: str) -> tuple[str, str, bool]:
     return module, name, False
 
 
-def _named(target: str) -> tuple[list[Candidate], list[Finding]]:
+def _named(target: str, twins: Twins) -> tuple[list[Candidate], list[Finding]]:
     place, name, is_file = parted(target)
     if is_file:
-        return _of_file(target, place, name)
+        return _of_file(target, place, name, twins)
     if ":" in target or _is_module(target):
-        return _of_module(target, place, name)
-    names = own_names()
+        return _of_module(target, place, name, twins)
+    names = own_names(twins)
     found = [n for n in names if fnmatchcase(n, target) or fnmatchcase(n.lower(), target.lower())]
     if not found:
         raise ConfigError(
-            f"there is no layer {target!r}.{_nearest(target, names)} "
+            f"there is no layer {target!r}.{nearest(target, names)} "
             "A file of candidates is named as mylayers.py, a module as package.module:name."
         )
     return [native(n) for n in found], []
@@ -274,7 +300,7 @@ def _is_module(target: str) -> bool:
 
 
 def _of_file(
-    target: str, path: str, name: str, checked: bool = True
+    target: str, path: str, name: str, twins: Twins | None
 ) -> tuple[list[Candidate], list[Finding]]:
     file = Path(path)
     if not file.is_file():
@@ -294,11 +320,11 @@ def _of_file(
         return [], [_unloadable(target, path, error)]
     finally:
         sys.path.remove(str(file.resolve().parent))
-    return _of_namespace(module, path, "::", name, checked)
+    return _of_namespace(module, path, "::", name, twins)
 
 
 def _of_module(
-    target: str, module: str, name: str, checked: bool = True
+    target: str, module: str, name: str, twins: Twins | None
 ) -> tuple[list[Candidate], list[Finding]]:
     try:
         found = importlib.import_module(module)
@@ -306,11 +332,11 @@ def _of_module(
         if isinstance(error, ModuleNotFoundError) and module.startswith(str(error.name)):
             raise ConfigError(f"there is no module {module!r} (from {target!r}).") from None
         return [], [_unloadable(target, module, error)]
-    return _of_namespace(found, module, ":", name, checked)
+    return _of_namespace(found, module, ":", name, twins)
 
 
 def _of_namespace(
-    module: ModuleType, place: str, separator: str, name: str, checked: bool
+    module: ModuleType, place: str, separator: str, name: str, twins: Twins | None
 ) -> tuple[list[Candidate], list[Finding]]:
     known = {
         key: value.named(key, f"{place}{separator}{key}")
@@ -325,14 +351,14 @@ def _of_namespace(
             "a Case, or wrap your code with npnet.verify.adapt."
         )
     if name and name not in known:
-        raise ConfigError(f"{place} holds no candidate {name!r}.{_nearest(name, list(known))}")
+        raise ConfigError(f"{place} holds no candidate {name!r}.{nearest(name, list(known))}")
     chosen = [known[name]] if name else list(known.values())
     good: list[Candidate] = []
     broken: list[Finding] = []
     for c in chosen:
         try:
-            if checked:
-                check_twin(c)
+            if twins is not None:
+                check_twin(c, twins)
             good.append(c)
         except ConfigError as error:  # the others are asked all the same
             broken.append(unaskable(c, str(error)))
@@ -381,7 +407,8 @@ def unloadable(target: str, message: str) -> Finding:
     )
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Which of the known names might have been meant, as a sentence."""
     lowered = {k.lower(): k for k in known}
     near = get_close_matches(name.lower(), list(lowered), 1, 0.5)
     return f" Did you mean {lowered[near[0]]!r}?" if near else ""

@@ -18,7 +18,6 @@ from npnet.verify.case import Example
 from npnet.verify.coverage import Coverage
 from npnet.verify.diagnose import Diagnosis, Record, related, spoken
 from npnet.verify.diagnose.place import axis_names
-from npnet.verify.draw import Pick
 from npnet.verify.drawn import on_each
 from npnet.verify.examine import (
     ENOUGH,
@@ -41,7 +40,7 @@ from npnet.verify.judge import Failure
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.settings import Settings, Tell
 from npnet.verify.shrink import shrink
-from npnet.verify.spec import Spec, examples
+from npnet.verify.spec import Question, Spec, Unrecorded, examples
 
 _SHRINK_SECONDS = 2.0  # per finding, once for the structure and once for the arrays
 _DIAGNOSIS_SECONDS = 12.0  # per finding, after which it is given up; it takes 2 of its own at most
@@ -96,6 +95,7 @@ class Trial:
         self.broken: dict[tuple[str, Verdict], _Broken] = {}
         self.counts: Counter[str] = Counter()
         self.asked = 0
+        self.unanswered = 0  # recorded questions to which a program has written no answer
         self.out_of_time = False
         self.hopeless = False  # hangs and the like: no use in asking on
         self.until_first = False
@@ -154,26 +154,37 @@ class Trial:
             findings,
         )
 
-    def _given(self, function: Callable[[Any], None], shrinks: bool) -> None:
-        """Run a function on drawn examples, the same ones every time."""
-        strategy = examples(self.spec, self.candidate.only, self.dtype, self.settings.sets)
-        on_each(strategy, function, self.settings.examples, self.settings.seed, shrinks)
+    def _given(self, function: Callable[[Question], None], shrinks: bool) -> None:
+        """Run a function on drawn examples, the same ones every time, or on those recorded."""
+        only, asked = self.candidate.only, self.settings
+        if self.spec.recorded is not None:
+            for question in self.spec.recorded(self.dtype, only)[: asked.examples]:
+                function(question)
+            return
+        strategy = examples(self.spec, only, self.dtype, asked.sets)
+        number, seed = asked.examples, asked.seed
+        on_each(strategy, lambda drawn: function(Question(*drawn)), number, seed, shrinks)
 
     # ---- the pass over all examples ------------------------------------------------------------
 
-    def _ask(self, drawn: tuple[Example, Pick]) -> None:
+    def _ask(self, question: Question) -> None:
         if self.hopeless or self.out_of_time or (self.until_first and self.broken):
             return
         if self.stop is not None and time.monotonic() > self.stop:
             self.out_of_time = True
             return
-        example, pick = drawn
+        example, pick = question.example, question.picked
         if self.spec.known_bad(example.config) is not None:
+            return
+        try:
+            failures = self.examine(example, self.evidence, question.protocols)
+        except Unrecorded:
+            self.unanswered += 1
             return
         self.asked += 1
         self.coverage.add(pick)
         self.tell({"event": "example", "layer": self.candidate.name, "dtype": self.dtype})
-        failures = self._sections(self.examine(example, self.evidence))
+        failures = self._sections(failures)
         off = [(f.quantity, f.set) for f in failures]
         self.record.add(pick.choices, example, off, self.spec.optimizer)
         for quantity in {f.quantity for f in failures}:
@@ -397,6 +408,9 @@ class _Smallest:
         # raised is the divergence itself, or Hypothesis' complaint about a candidate that is not
         # repeatable; what counts is the smallest example that failed
         try:
+            if self.trial.spec.recorded is not None:
+                self._recorded()
+                return self.best
             with contextlib.suppress(Exception):
                 self.trial._given(self._structure, shrinks=True)
             return self._arrays()
@@ -404,13 +418,25 @@ class _Smallest:
             self.trial.interrupted = True
             return self.best
 
-    def _structure(self, drawn: tuple[Example, Pick]) -> None:
+    def _recorded(self) -> None:
+        """The smallest of the questions whose answers are known."""
+        asked: list[Question] = []
+        self.trial._given(asked.append, shrinks=False)
+        for question in sorted(asked, key=lambda q: _weight(q.example)):
+            if time.monotonic() > self.stop or question.example is self.best[0]:
+                return
+            with contextlib.suppress(Unrecorded, divergence(*self.key)):
+                self._structure(question)
+                continue
+            return
+
+    def _structure(self, question: Question) -> None:
         if time.monotonic() > self.stop:
             return
-        example, _ = drawn
+        example = question.example
         if self.trial.spec.known_bad(example.config) is not None:
             return
-        for failure in self.trial.examine(example):
+        for failure in self.trial.examine(example, protocols=question.protocols):
             if failure.quantity != self.key[0]:
                 continue
             alone = example.pick(failure.set)
@@ -448,6 +474,11 @@ class _Smallest:
                 settled = confirm(self.trial.examine, alone, failure)
             return settled if settled.verdict == self.key[1] else None
         return None
+
+
+def _weight(example: Example) -> int:
+    """Numbers in an example."""
+    return sum(a.size for a in example.arrays.values())
 
 
 def _unexplained(findings: Sequence[Finding], reason: str) -> list[Finding]:

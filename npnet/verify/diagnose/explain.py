@@ -79,8 +79,12 @@ class Diagnosis:
         self._formula = Formula(None if own is None else Asker(own, spec))
 
     def dialect(self, findings: Sequence[Finding]) -> Dialect | None:
-        """The dialect in which the candidate is right, if it is one that is known."""
-        if findings[0].verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY):
+        """The dialect in which the candidate is right, if it is one that is known.
+
+        None where answers are recorded: dialects are variants of torch itself.
+        """
+        hopeless = findings[0].verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY)
+        if hopeless or self._spec.recorded is not None:
             return None
         failing = [e for f in findings[:2] for e, _ in self._record.examples(f.quantity)]
         agreeing = self._record.others(findings[0].quantity)
@@ -223,7 +227,8 @@ class Diagnosis:
         yield from otherwise.fitted_eps(v, self._asker, stop)
 
     def _relatives(self, v: View, stop: float) -> Iterator[Reading]:
-        return otherwise.relatives(v, self._asker, specs().values(), stop)
+        others = () if self._spec.recorded is not None else specs().values()
+        return otherwise.relatives(v, self._asker, others, stop)
 
     def _agreeing(self, quantity: str, stop: float) -> Iterator[View]:
         for example in chosen(self._record.others(quantity), _DISPROVING):

@@ -13,7 +13,7 @@ from npnet.contract import Array
 from npnet.verify.ask import ask
 from npnet.verify.case import Example
 from npnet.verify.precision import PRECISIONS, Precision
-from npnet.verify.spec import Spec
+from npnet.verify.spec import Spec, Unrecorded
 
 _SECONDS = 2.0  # for one answer of the candidate
 _RELATIVE = {"float64": 1e-7, "float32": 3e-5, "float16": 2e-2}
@@ -164,8 +164,11 @@ class Asker:
     _probes: dict[int, Probe | None] = field(default_factory=dict)
 
     def candidate(self, example: Example, seconds: float = _SECONDS) -> dict[str, Array] | None:
-        """The candidate's quantities, in float64; None where it breaks down."""
-        reply = ask(self.function, example, 0, "plain", self.spec.optimizer, seconds)
+        """The candidate's quantities, in float64; None where it breaks down, or has no answer."""
+        try:
+            reply = ask(self.function, example, 0, "plain", self.spec.optimizer, seconds)
+        except Unrecorded:
+            return None
         found: dict[str, Array] = {}
         for name, value in reply.quantities.items():
             if isinstance(value, np.ndarray | np.generic):
