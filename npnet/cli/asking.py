@@ -2,14 +2,22 @@
 
 import os
 import signal
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from npnet.cli.base import BASELINE, REFERENCE, Refused, Unverifiable, new_directory, prepare
+from npnet.cli.base import (
+    BASELINE,
+    REFERENCE,
+    Refused,
+    Unverifiable,
+    has_cuda,
+    needs_cuda,
+    new_directory,
+    prepare,
+)
 from npnet.cli.options import at_least_one, formats, names, one_of, over_profile, seconds, shard
 from npnet.cli.output import annotate, exit_code
 
@@ -318,23 +326,12 @@ def _spoken(value: Any) -> str:
 
 def _device(device: str, require: str | None) -> str:
     """The device asked for, where it is there."""
-    if device in ("cuda", "auto") or require == "cuda":
-        is_there = _has_cuda()
-        if device == "auto":
-            device = "cuda" if is_there else "cpu"
-        if not is_there and "cuda" in (device, require):
-            asked = "--require cuda" if require == "cuda" else "--device cuda"
-            raise Unverifiable(
-                f"{asked} needs a CUDA device, but torch finds none. "
-                "Leave it out to verify on the CPU, or run where there is a device."
-            )
+    if device == "auto":
+        device = "cuda" if has_cuda() else "cpu"
+    if "cuda" in (device, require):
+        needs_cuda("--require cuda" if require == "cuda" else "--device cuda")
     if require is not None and device != require:
         raise Unverifiable(
             f"--require {require} needs --device {require} or auto, but the device is {device}."
         )
     return device
-
-
-def _has_cuda() -> bool:
-    prepare()
-    return bool(sys.modules["torch"].cuda.is_available())

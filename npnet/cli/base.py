@@ -135,6 +135,21 @@ def prepare(device: str = "cpu", reference: str = "reference") -> None:
     one_thread()
 
 
+def has_cuda() -> bool:
+    """Whether torch finds a GPU."""
+    prepare()
+    return bool(sys.modules["torch"].cuda.is_available())
+
+
+def needs_cuda(asked: str) -> None:
+    """Raise Unverifiable where there is no GPU."""
+    if not has_cuda():
+        raise Unverifiable(
+            f"{asked} needs a CUDA device, but torch finds none. "
+            "Leave it out to verify on the CPU, or run where there is a device."
+        )
+
+
 def new_directory() -> Path:
     """A place below reports/ that is not taken."""
     import secrets

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from npnet.cli.base import REFERENCE, Refused, Unverifiable, new_directory, prepare
+from npnet.cli.base import REFERENCE, Refused, Unverifiable, needs_cuda, new_directory, prepare
 from npnet.cli.options import formats, one_of
 from npnet.cli.output import annotate, exit_code
 
@@ -33,13 +33,19 @@ def record(layers: tuple[str, ...], device: str, reference: str) -> None:
     versions on the same machine write the same bytes. npnet verify --device recorded asks what is
     kept, without torch.
     """
-    prepare(device)
+    prepare()
+    if device == "cuda":
+        needs_cuda("--device cuda")
     from npnet.verify.environment import device_facts
     from npnet.verify.recorded import record as recorded
     from npnet.verify.recorded import write
     from npnet.verify.targets import nearest, specs
 
-    twins = specs(device)
+    twins = specs()
+    if device != "cpu":
+        from npnet.twins.beside import beside
+
+        twins = beside(device, twins, own=True)
     wanted: dict[str, None] = {}
     for pattern in layers or ("*",):
         found = [n for n in twins if fnmatchcase(n.lower(), pattern.lower())]

@@ -163,6 +163,8 @@ def _outcome(told: Mapping[str, Any]) -> Outcome:
         int(told["judged"]),
         int(told["not_judged"]),
         tuple(_text(f) for f in told["fallbacks"]),
+        {q: float(r) for q, r in told.get("beside", {}).items()},
+        tuple(_text(q) for q in told.get("wavering", ())),
     )
 
 
@@ -312,6 +314,8 @@ def _both(a: Outcome, b: Outcome) -> Outcome:
         a.judged + b.judged,
         a.not_judged + b.not_judged,
         tuple(sorted({*a.fallbacks, *b.fallbacks})),
+        each(lambda o: o.beside, max),
+        tuple(sorted({*a.wavering, *b.wavering})),
     )
 
 

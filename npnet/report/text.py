@@ -180,6 +180,7 @@ def summary(report: Report, kept: Path | None = None, *, verbose: bool = False) 
         parts.append(table(report.layers))
     if verbose and report.layers:
         parts.append(margins(report.layers))
+    parts += words.beside(report)
     missing = words.not_verified(report)
     if missing:
         shown = missing if verbose else missing[:_MOST_NOT_VERIFIED]

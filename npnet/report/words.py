@@ -219,6 +219,25 @@ def not_verified(report: Report) -> list[str]:
     return cuda + [clean(text, 200) for text in report.not_verified]
 
 
+def beside(report: Report) -> list[str]:
+    """How far torch's own kernels on a second device are from the oracle, a line per format."""
+    worst: dict[str, tuple[float, str]] = {}
+    for r in report.layers:
+        for dtype, outcome in r.outcomes.items():
+            for quantity, off in outcome.beside.items():
+                one = (off, f"{quantity} of {r.layer}")
+                worst[dtype] = max(worst.get(dtype, one), one, key=lambda pair: pair[0])
+    device = report.environment.get("cuda") or report.environment.get("device", "")
+    found = [
+        f"torch on {device} in {dtype}: worst err/bound {ratio(off)} ({where})"
+        for dtype, (off, where) in worst.items()
+    ]
+    wavering = [r.layer for r in report.layers if any(o.wavering for o in r.outcomes.values())]
+    if wavering:
+        found.append(f"Not the same in two runs on {device}: {', '.join(wavering)}")
+    return [clean(line, 400) for line in found]
+
+
 def surroundings(facts: Mapping[str, Any], seed: int) -> str:
     """The environment on one line."""
     parts = [f"npnet {facts.get('npnet', '?')}"]

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from npnet.contract import Array, ConfigError, Forward, Grads, SparseGrad
 from npnet.twins.convert import module_of
 from npnet.twins.oracle import Masks, Uniform
 from npnet.twins.oracle.optimizers import param_groups
+from npnet.twins.precise import precisely
 from npnet.verify.adapt.wiring import (
     EMPTY,
     Adapted,
@@ -40,7 +42,7 @@ def torch_function(
     config: Arguments = None,
     inputs: Layouts = None,
     outputs: Layouts = None,
-    device: str = "cpu",
+    device: str | None = None,
 ) -> Adapted:
     """torch code as a candidate: arrays in, tensors and autograd in their dtype, arrays out.
 
@@ -49,12 +51,16 @@ def torch_function(
         gets the inputs, the parameters (by the names of the layout if it has all of them as
         arguments, else in its order) and the configuration. A torch.optim.Optimizer class
     layout, config, inputs, outputs: as for the other adapters
-    device: "cpu" or "cuda"; TF32 is off in either
+    device: "cpu" or "cuda", in full precision in either; None: where the run asks (--device)
 
     Random masks come from the case's Generator, as the twin's do.
     """
+    on = None
+    if device is None:
+        on = partial(_placed, f, layout, config, inputs, outputs)
+        device = "cpu"
     if inspect.isclass(f) and issubclass(f, torch.optim.Optimizer):
-        return Adapted(_optimizer(f, device), f, places(f.step, f.step))
+        return Adapted(_optimizer(f, device), f, places(f.step, f.step), on)
     wiring = Wiring.of(layout or EMPTY, EMPTY, config, inputs, outputs)
     names = None if layout is None else list(layout)
     if isinstance(f, nn.Module) or (inspect.isclass(f) and issubclass(f, nn.Module)):
@@ -104,7 +110,18 @@ def torch_function(
         after = prepared.after()
         return Forward(y, vjp, crossing.updates(after) if names is not None else after)
 
-    return Adapted(run, f, found)
+    return Adapted(run, f, found, on)
+
+
+def _placed(
+    f: Any,
+    layout: Layout | None,
+    config: Arguments,
+    inputs: Layouts,
+    outputs: Layouts,
+    device: str,
+) -> Adapted:
+    return torch_function(f, layout, config=config, inputs=inputs, outputs=outputs, device=device)
 
 
 def _gradients(
@@ -285,11 +302,8 @@ def _settings(case: Case, device: str) -> Iterator[None]:
         warnings.simplefilter("ignore")  # of deprecated arguments, which are asked too
         stack.enter_context(torch.enable_grad())
         if device != "cpu":
-            # cuDNN draws masks of its own, and has no backward of an LSTM in evaluation
-            able = case.rng is None and bool(case.config.get("training", True))
-            stack.enter_context(
-                torch.backends.cudnn.flags(enabled=able, deterministic=True, allow_tf32=False)
-            )
+            training = bool(case.config.get("training", True))
+            stack.enter_context(precisely(case.rng is not None, training))
         if case.rng is not None:
             stack.enter_context(Masks(case.rng))
             stack.enter_context(Uniform(case.rng))

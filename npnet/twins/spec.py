@@ -11,7 +11,7 @@ from torch import nn
 
 from npnet.contract import Array
 from npnet.twins.convert import READ, Read, module_of
-from npnet.twins.oracle import ask_module, plain_module
+from npnet.twins.oracle import ask_module, plain_module, plainly
 from npnet.verify.case import Config, Example, Slot
 from npnet.verify.claim import Claim, same
 from npnet.verify.draw import FAMILIES, Pick, Values
@@ -135,12 +135,13 @@ def spec(
             either=either,
         )
 
-    def values(example: Example, dtype: str) -> Mapping[str, Array]:
+    def values(example: Example, dtype: str, device: str, exact: bool) -> Mapping[str, Array]:
         config = told(example.config, PRECISIONS[dtype])
         return plain_module(
             modules(config, example.arrays),
             example,
             dtype=dtype,
+            way=plainly("float64" if exact else dtype, device),
             mutates=mutates(example.config),
             constants=constants,
         )

@@ -33,6 +33,7 @@ class Candidate:
     target: str = ""
     module: str = ""  # in which it was declared
     dialect: str | None = None
+    device: str = "cpu"  # where it computes
 
     def __call__(self, case: Any) -> Any:
         """What the function answers."""
@@ -42,6 +43,11 @@ class Candidate:
         """Where the code stands that computes a quantity."""
         wanted = "backward" if quantity.startswith("gradient") or quantity == "dy" else "forward"
         return self.sources.get(wanted) or self.sources.get("forward")
+
+    def placed(self, device: str) -> "Candidate":
+        """The same candidate on a device; one that NumPy computes stays where it is."""
+        on = getattr(self.function, "on", None)
+        return self if on is None else replace(self, function=on(device), device=device)
 
     def named(self, name: str, target: str) -> "Candidate":
         """The same candidate under the name it has in its module."""

@@ -332,6 +332,7 @@ def _broken(c: Candidate, message: str, trace: str, tell: Tell) -> Verified:
 
 
 def _verify(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Verified:
+    c = c.placed("cuda") if asked.device == "cuda" else c
     c = isolate(c) if asked.isolated else c
     try:
         return _held(c, asked, tell, stop)
@@ -361,6 +362,9 @@ def _held(c: Candidate, asked: Settings, tell: Tell, stop: float | None) -> Veri
         not_verified += [f"{c.name} {dtype} {q} (seldom drawn)" for q in rare[:2]]
         if len(rare) > 2:
             not_verified.append(f"{c.name} {dtype} {len(rare) - 2} more quantities (seldom drawn)")
+        not_verified += [
+            f"{c.name} {dtype} on {asked.device}: {why}" for why in sorted(trial.evidence.missing)
+        ]
         if trial.unanswered:
             text = f"{c.name} {dtype} {trial.unanswered} recorded questions (not answered)"
             not_verified.append(text)

@@ -24,7 +24,7 @@ from npnet.verify.judge import (
     value_fault,
 )
 from npnet.verify.precision import PRECISIONS, Precision
-from npnet.verify.spec import Answer, Expected, Spec, Unrecorded
+from npnet.verify.spec import Answer, Beside, Expected, Spec, Unrecorded
 
 ENOUGH = 5
 """Informative value sets after which a quantity has been seen often enough to be judged."""
@@ -69,8 +69,18 @@ class Evidence:
     judged: int = 0
     not_judged: int = 0
     fallbacks: set[str] = field(default_factory=set)
+    beside: dict[str, float] = field(default_factory=dict)  # of torch itself on a second device
+    wavering: set[str] = field(default_factory=set)  # what differs from run to run there
+    missing: set[str] = field(default_factory=set)  # why it could not be asked
     masks: dict[tuple[Any, ...], Tally] = field(default_factory=dict)  # read off its own output
     seeds: set[int] = field(default_factory=set)  # from which these masks were drawn
+
+    def note(self, beside: Beside) -> None:
+        """Count what torch itself had on a second device."""
+        for quantity, r in beside.ratios.items():
+            self.beside[quantity] = max(r, self.beside.get(quantity, 0.0))
+        self.wavering |= beside.wavering
+        self.missing |= {beside.missing} - {""}
 
     def judged_quantities(self) -> list[str]:
         """Every quantity that was compared at least once."""
@@ -142,6 +152,8 @@ class Examiner:
                 break
         if evidence is not None:
             evidence.fallbacks |= answer.fallbacks
+            if answer.beside is not None:
+                evidence.note(answer.beside)
         return failures
 
     # ---- judging one value set ---------------------------------------------------------------

@@ -136,6 +136,8 @@ class Outcome:
     judged: int = 0  # elements compared
     not_judged: int = 0  # value sets left out because they overflow
     fallbacks: tuple[str, ...] = ()
+    beside: Mapping[str, float] = field(default_factory=dict)  # of torch itself on a second device
+    wavering: tuple[str, ...] = ()  # of these, what differs from run to run there
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,9 @@ class Asked:
         if example.sets > 1:
             other = example.one((self.s + 1) % example.sets)
             return {n: a.copy() for n, a in other.items()}
-        return {n: np.flip(a).copy() for n, a in self.master.items()}
+        # integers may be offsets or lengths, which another order makes impossible
+        turned = {n: np.flip(a) if a.dtype.kind == "f" else a for n, a in self.master.items()}
+        return {n: a.copy() for n, a in turned.items()}
 
     def _fenced(self, name: str, original: Array) -> Array:
         """A copy between two red zones: bytes that nobody has a reason to touch."""

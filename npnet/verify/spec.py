@@ -35,6 +35,20 @@ class Expected:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """torch on a second device: its own kernels, in the format asked.
+
+    ratios: |there - here| / error bound, the worst of every quantity
+    wavering: quantities that two runs of the same kernel do not have alike
+    missing: why it could not be asked; nothing where it was
+    """
+
+    ratios: Mapping[str, float]
+    wavering: frozenset[str] = frozenset()
+    missing: str = ""
+
+
+@dataclass(frozen=True)
 class Answer:
     """The twin's answer to an example, quantities in the order in which they are blamed."""
 
@@ -42,6 +56,7 @@ class Answer:
     largest: float | None = None  # of all intermediates; None where it was not tracked
     disagreement: str | None = None  # how torch contradicts itself
     fallbacks: frozenset[str] = frozenset()  # operations whose bound is a fallback's
+    beside: Beside | None = None  # where a second device was asked
 
 
 class Unrecorded(NpnetError):
@@ -76,6 +91,12 @@ class Question:
     protocols: tuple[str, ...] | None = None
 
 
+Numbers = Callable[[Example, str, str, bool], Mapping[str, Array]]
+"""torch's own numbers, without bounds: `(example, dtype, device, exact) -> {quantity: array}`.
+
+exact: compute in float64 what is configured for the dtype
+"""
+
 ReadsMask = bool | Callable[[tuple[int, ...]], tuple[int, ...]]
 
 
@@ -99,7 +120,7 @@ class Spec:
     families: of data, for the value sets behind the first
     fragile: whether torch reads memory that is not its own where a question does not suit it: it is
         then asked no others for a diagnosis
-    values: `(example, dtype) -> {quantity: array}`, torch's own numbers without bounds
+    values: torch's own numbers without bounds
     recorded: `(dtype, only) -> questions`, all that can be asked where torch was asked before
     """
 
@@ -118,13 +139,13 @@ class Spec:
     claims: tuple[Claim, ...] = ()
     families: tuple[str, ...] = tuple(FAMILIES)
     fragile: bool = False
-    values: Callable[[Example, str], Mapping[str, Array]] | None = None
+    values: Numbers | None = None
     recorded: Callable[[str, Only], Sequence[Question]] | None = None
 
     def plain(self, example: Example, dtype: str = "float64") -> Mapping[str, Array]:
         """torch's own numbers, all value sets stacked, whatever the bounds are."""
         if self.values is not None:
-            return self.values(example, dtype)
+            return self.values(example, dtype, "cpu", False)
         answer = self.answer(example, PRECISIONS[dtype], single=True)
         return {name: e.value for name, e in answer.expected.items()}
 

@@ -150,6 +150,8 @@ class Trial:
                 e.judged,
                 e.not_judged,
                 tuple(sorted(e.fallbacks)),
+                dict(e.beside),
+                tuple(sorted(e.wavering)),
             ),
             findings,
         )
@@ -329,7 +331,7 @@ class Trial:
             quantity=failure.quantity,
             verdict=failure.verdict,
             dtype=self.dtype,
-            device="cpu",
+            device=c.device,
             message=failure.message,
             protocol=failure.protocol,
             case=example or (known.example if known else None),

@@ -85,12 +85,13 @@ class Way:
 
     bounded: bool
     dtype: torch.dtype = torch.float64
+    device: str = "cpu"
 
     def tensor(self, array: Array) -> Tensor:
         """A fresh tensor: what the twin writes into must not be the example's own array."""
         if array.dtype.kind != "f":
-            return torch.tensor(array)
-        plain = torch.tensor(array, dtype=self.dtype)
+            return torch.tensor(array, device=self.device)
+        plain = torch.tensor(array, dtype=self.dtype, device=self.device)
         return Bounded(plain) if self.bounded else plain
 
 
@@ -158,11 +159,12 @@ def plain_module(
     example: Example,
     *,
     dtype: str,
+    way: Way,
     mutates: Sequence[str],
     constants: Sequence[str] = (),
 ) -> dict[str, Array]:
-    """torch's own numbers in this format, without bounds."""
-    precision, way = PRECISIONS[dtype], plainly(dtype)
+    """torch's own numbers to a question in this format, without bounds."""
+    precision = PRECISIONS[dtype]
     with warnings.catch_warnings(), _in_parts(module):
         warnings.simplefilter("ignore")
         sets = range(example.sets)
@@ -170,9 +172,9 @@ def plain_module(
     return {name: e.value for name, e in _expected(_stack(parts), example, precision)}
 
 
-def plainly(dtype: str) -> Way:
+def plainly(dtype: str, device: str = "cpu") -> Way:
     """torch as it is, in this format."""
-    return Way(bounded=False, dtype=getattr(torch, dtype))
+    return Way(bounded=False, dtype=getattr(torch, dtype), device=device)
 
 
 def _in_parts(module: nn.Module) -> AbstractContextManager[None]:
@@ -321,7 +323,7 @@ def pair(t: Tensor) -> Pair:
     if isinstance(t, Bounded):
         error = None if t.error is None else t.error.detach().numpy()
         return t.value.detach().numpy(), error
-    return t.detach().numpy(), None
+    return t.detach().cpu().numpy(), None
 
 
 def _stack(parts: Sequence[Pass]) -> Pass:

@@ -65,13 +65,13 @@ class OptimizerTwin:
         largest = ours.largest if single else None
         return Answer(expected, largest, disagreement, frozenset(ours.fallbacks))
 
-    def values(self, example: Example, dtype: str) -> dict[str, Array]:
+    def values(self, example: Example, dtype: str, device: str, exact: bool) -> dict[str, Array]:
         """torch's own numbers in this format, without bounds."""
         precision = PRECISIONS[dtype]
         config, groups = self._as_told(example, precision)
+        way = plainly("float64" if exact else dtype, device)
         parts = [
-            dict(_steps(self.build, example, config, groups, plainly(dtype), s))
-            for s in range(example.sets)
+            dict(_steps(self.build, example, config, groups, way, s)) for s in range(example.sets)
         ]
         return {n: e.value for n, e in _expected(parts, example, precision, False).items()}
 
@@ -162,7 +162,7 @@ def _give(optimizer: Any, p: Tensor, g: Array | SparseGrad | None, way: Way) -> 
     if not isinstance(g, SparseGrad):
         p.grad = None if g is None else way.tensor(g)
         return
-    indices, values = torch.tensor(g.indices), way.tensor(g.values)
+    indices, values = way.tensor(g.indices), way.tensor(g.values)
     if not way.bounded:
         p.grad = torch.sparse_coo_tensor(indices, values, g.shape)
         return

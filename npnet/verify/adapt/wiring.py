@@ -23,10 +23,19 @@ EMPTY: Layout = {}
 
 
 class Adapted:
-    """A function of a Case, called as one; knows where the code stands that it wraps."""
+    """A function of a Case, called as one; knows where the code stands that it wraps.
 
-    def __init__(self, function: Callable[[Any], Any], code: Any, found: dict[str, Source]) -> None:
-        self.function = function
+    on: makes the same of a device, for code that runs on several
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        code: Any,
+        found: dict[str, Source],
+        on: "Callable[[str], Adapted] | None" = None,
+    ) -> None:
+        self.function, self.on = function, on
         self.__name__ = name_of(code)
         self.sources = found
 

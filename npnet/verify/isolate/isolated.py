@@ -38,8 +38,10 @@ _REPLY = 1 << 28  # bytes of a reply, at the least; else 64 times those of the q
 class Isolated:
     """A candidate's function in another process. It is asked, not called."""
 
-    def __init__(self, target: str, name: str, layout: Layout | None = None) -> None:
-        self.target, self.name, self.layout = target, name, layout
+    def __init__(
+        self, target: str, name: str, layout: Layout | None = None, device: str = "cpu"
+    ) -> None:
+        self.target, self.name, self.layout, self.device = target, name, layout, device
         self.deaths = 0  # how often its process came to an end by itself, or had to be ended
         self._printed = ""
         self._mark = f"{os.getpid()}-{uuid.uuid4().hex}"
@@ -50,7 +52,7 @@ class Isolated:
 
     def within(self, layout: Layout) -> "Isolated":
         """The same in other axis orders; it ends when this one is closed."""
-        other = Isolated(self.target, self.name, layout)
+        other = Isolated(self.target, self.name, layout, self.device)
         other._mark, other._home = self._mark, self._directory()
         return other
 
@@ -142,7 +144,7 @@ class Isolated:
                 self._start()
             assert self._worker is not None
             try:
-                self._worker.choose(self.name, self.layout)
+                self._worker.choose(self.name, self.layout, self.device)
             except BaseException:
                 self.renew()
                 raise
@@ -193,7 +195,9 @@ def spares_closed() -> Iterator[None]:
 
 def isolate(c: Candidate) -> Candidate:
     """A candidate from a file or a module in a process of its own; npnet's own stay here."""
-    return replace(c, function=Isolated(c.target, c.name)) if _is_outside(c.target) else c
+    if not _is_outside(c.target):
+        return c
+    return replace(c, function=Isolated(c.target, c.name, device=c.device))
 
 
 def without_fatal(target: Any) -> tuple[Any, list[Finding]]:
@@ -276,10 +280,10 @@ class _Worker:
         directory = str(self.directory)
         self._told({"path": sys.path, "target": target, "directory": directory})
 
-    def choose(self, name: str, layout: Layout | None) -> None:
+    def choose(self, name: str, layout: Layout | None, device: str) -> None:
         """Say which candidate of the module is asked from now on; raises _Ended."""
         given = None if layout is None else [layout.images, dict(layout.state)]
-        self._told({"choose": name, "layout": given})
+        self._told({"choose": name, "layout": given, "device": device})
 
     def _told(self, document: dict[str, Any]) -> None:
         try:

@@ -84,10 +84,11 @@ def _chosen(candidates: Sequence[Candidate], document: Any) -> Any:
     found = next((c for c in candidates if c.name == document["choose"]), None)
     if found is None:
         raise ValueError(f"there is no candidate {document['choose']!r} any more")
+    function = found.placed(document["device"]).function
     if document["layout"] is None:
-        return found.function
+        return function
     images, state = document["layout"]
-    return Layout(images, dict(state)).around(found.function)
+    return Layout(images, dict(state)).around(function)
 
 
 if __name__ == "__main__":

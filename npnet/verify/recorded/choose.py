@@ -108,15 +108,21 @@ def _asked(spec: Spec, example: Example, pick: Pick, dtype: str, s: int) -> _Dra
     protocol = protocol_of(spec, alone, s)
     choices = {name: str(pick.choices[name]) for name in sorted(pick.universe)}
     adds: set[Any] = {("protocol", protocol), ("theme", alone.themes[0])}
-    adds |= {*choices.items(), *combinations(choices.items(), 2)}
+    empty = not any(e.value.size for e in answer.expected.values() if e.required)
+    if empty:  # where there is nothing, nothing can be off
+        adds = {("empty", protocol)}
+    else:
+        adds |= {*choices.items(), *combinations(choices.items(), 2)}
     exact = spec.exact and alone.themes[0] == "integers"
     informs = {
         quantity
         for quantity, e in answer.expected.items()
-        if informative(e, 0, allowance(e, 0, precision, exact=exact, norm=False), precision)
+        if e.required
+        and 0 not in e.absent
+        and informative(e, 0, allowance(e, 0, precision, exact=exact, norm=False), precision)
     }
     question = Recorded("", dtype, protocol, alone, answer, {**pick.choices}, tuple(pick.refused))
-    judges = {quantity for quantity, e in answer.expected.items() if e.required}
+    judges = {name for name, e in answer.expected.items() if e.required and e.value.size}
     size = _size(alone, answer)
     return _Drawn(question, size, frozenset(adds), frozenset(judges), frozenset(informs))
 
@@ -143,7 +149,7 @@ class _Choice:
         found: list[_Drawn] = []
         while left and len(found) < _MOST:
             best = max(left, key=lambda d: self._gain(d) / d.size)
-            if size + best.size > _BYTES and len(found) >= _LEAST:
+            if size + best.size > _BYTES and len(found) >= _LEAST and not self._thin():
                 break
             left.remove(best)
             found.append(best)
@@ -152,6 +158,14 @@ class _Choice:
             self.judged.update(best.judges)
             self.informed.update(best.informs)
         return found
+
+    def _thin(self) -> bool:
+        """Whether too little would be seen of something that is seen often enough to be judged."""
+        return any(
+            self.informed[name] < min(ENOUGH, seen // 4)
+            for name, seen in self.judged.items()
+            if seen >= SELDOM
+        )
 
     def _gain(self, d: _Drawn) -> float:
         new = d.adds - self.known

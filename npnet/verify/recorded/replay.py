@@ -134,7 +134,7 @@ class _Replay:
         kept = other.answer.expected.items()
         return Answer({name: _rescaled(e, ratio, precision.name) for name, e in kept})
 
-    def values(self, example: Example, dtype: str) -> Mapping[str, Array]:
+    def values(self, example: Example, dtype: str, device: str, exact: bool) -> Mapping[str, Array]:
         """torch's numbers in float64; those of other formats are not kept."""
         if dtype != "float64":
             raise Unrecorded(f"torch's own numbers in {dtype} are not recorded.")
