@@ -133,9 +133,9 @@ def test_4_where_a_device_is_missing(
     assert f"{' '.join(arguments)} needs a CUDA device, but torch finds none" in done.output
     assert not Path("reports").exists()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    done = verify("Linear", *arguments)
+    done = verify("Linear", "--require", "cuda")
     assert done.exit_code == 4
-    assert "verifies on the CPU only" in done.output
+    assert "--require cuda needs --device cuda or auto, but the device is cpu" in done.output
 
 
 # ---- messages ------------------------------------------------------------------------------------

@@ -237,7 +237,8 @@ class _Listener:
 
                 asked = event["settings"]
                 total = len(event["candidates"]) * len(asked.dtypes) * asked.examples
-                self._screen.start(Report(environment=environment(), seed=asked.seed), total)
+                facts = {**environment(), **asked.facts}
+                self._screen.start(Report(environment=facts, seed=asked.seed), total)
             case "example":
                 self._screen.example(event)
             case "finding":

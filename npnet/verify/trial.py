@@ -372,7 +372,11 @@ class Trial:
         thin = sorted(q for q, n in e.informative.items() if n < needed.get(q, 0))
         dead = sorted(q for q, caught in e.canaries.items() if q in needed and not caught)
         if not needed and e.judged and not self.out_of_time:
-            text = f"only {self.asked} examples were asked; ask for more"
+            text = (
+                f"only {self.asked} examples were asked; ask for more"
+                if self.spec.recorded is None
+                else f"only {self.asked} recorded questions are of that kind; ask torch itself"
+            )
         elif not e.judged:
             text = "nothing was judged: " + (
                 "the time budget was spent before the first example"

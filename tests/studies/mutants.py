@@ -1,8 +1,9 @@
 """How soon planted mistakes are found, and whether the right quantity is blamed.
 
-    python -m tests.studies.mutants [LAYER…] [--seeds 5] [--examples 200]
+    python -m tests.studies.mutants [LAYER…] [--seeds 5] [--examples 200] [--device cpu]
 
-Every mutant is asked with several seeds, in float64 and, where that finds nothing, in float32.
+Every mutant is asked with several seeds, in float64 and, where that finds nothing, in float32. With
+--device recorded the questions are those in reference/.
 Exits with 1 unless every mutant is found with every seed and the right quantity is blamed.
 """
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from npnet.verify.coverage import Coverage
 from npnet.verify.settings import Settings
-from npnet.verify.targets import native, specs
+from npnet.verify.targets import Twins, native, specs
 from npnet.verify.trial import Trial
 from tests.mutants import Mutant
 
@@ -35,14 +36,15 @@ def all_mutants() -> list[Mutant]:
     return [m for module in modules for m in getattr(module, "MUTANTS", ())]
 
 
-def detect(mutant: Mutant, seed: int, examples: int) -> tuple[int, str, str] | None:
+def detect(
+    mutant: Mutant, seed: int, examples: int, twins: Twins | None = None
+) -> tuple[int, str, str] | None:
     """(examples until detection, quantity blamed, verdict), or None where nothing was found."""
     wrong = native(mutant.layer, mutant.build())
+    spec = (specs() if twins is None else twins)[mutant.layer]
     for dtype in DTYPES:
         asked = Settings(examples=examples, dtypes=(dtype,), seed=seed)
-        trial = Trial(
-            wrong, specs()[mutant.layer], dtype, asked, lambda event: None, Coverage(), None
-        )
+        trial = Trial(wrong, spec, dtype, asked, lambda event: None, Coverage(), None)
         found = trial.first()
         if found is not None:
             return found[0], found[1].quantity, str(found[1].verdict)
@@ -61,13 +63,14 @@ def blamed_rightly(mutant: Mutant, quantity: str) -> bool:
     return found in stated or found in late or (found == "y 0" and "y" in stated)
 
 
-def _study(job: tuple[int, int, int]) -> list[tuple[int, str, str] | None]:
-    index, seeds, examples = job
+def _study(job: tuple[int, int, int, str]) -> list[tuple[int, str, str] | None]:
+    index, seeds, examples, device = job
     import torch
 
     torch.set_num_threads(1)
     mutant = all_mutants()[index]
-    return [detect(mutant, seed, examples) for seed in range(1, seeds + 1)]
+    twins = specs(device)
+    return [detect(mutant, seed, examples, twins) for seed in range(1, seeds + 1)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,12 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--examples", type=int, default=200)
     parser.add_argument("-j", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
     asked = parser.parse_args(argv)
 
     mutants = all_mutants()
     chosen = [i for i, m in enumerate(mutants) if not asked.layers or m.layer in asked.layers]
     with ProcessPoolExecutor(asked.j) as pool:
-        jobs = [(i, asked.seeds, asked.examples) for i in chosen]
+        jobs = [(i, asked.seeds, asked.examples, asked.device) for i in chosen]
         results = list(pool.map(_study, jobs, chunksize=4))
 
     by_layer: dict[str, list[tuple[Mutant, list[Any]]]] = {}

@@ -113,6 +113,8 @@ def _asked(spec: Spec, example: Example, pick: Pick, dtype: str, s: int) -> _Dra
         adds = {("empty", protocol)}
     else:
         adds |= {*choices.items(), *combinations(choices.items(), 2)}
+        numbers = sum(a.size for a in alone.arrays.values())
+        adds |= {("numbers", numbers.bit_length())}  # a diagnosis sees little in one or two
     exact = spec.exact and alone.themes[0] == "integers"
     informs = {
         quantity
@@ -147,9 +149,11 @@ class _Choice:
     def taken(self) -> list[_Drawn]:
         left, size = list(self.drawn), 0
         found: list[_Drawn] = []
+        common = Counter(name for d in self.drawn for name in d.judges)
         while left and len(found) < _MOST:
             best = max(left, key=lambda d: self._gain(d) / d.size)
-            if size + best.size > _BYTES and len(found) >= _LEAST and not self._thin():
+            limit = _BYTES * (1.5 if self._seldom(common) else 1.0)
+            if size + best.size > limit and len(found) >= _LEAST and not self._thin():
                 break
             left.remove(best)
             found.append(best)
@@ -158,6 +162,10 @@ class _Choice:
             self.judged.update(best.judges)
             self.informed.update(best.informs)
         return found
+
+    def _seldom(self, common: Counter[str]) -> bool:
+        """Whether something that is often drawn has not been taken often enough to be judged."""
+        return any(self.judged[name] < SELDOM for name, n in common.items() if n >= 2 * SELDOM)
 
     def _thin(self) -> bool:
         """Whether too little would be seen of something that is seen often enough to be judged."""
@@ -172,7 +180,7 @@ class _Choice:
         options = sum(4.0 if isinstance(what[0], str) else 1.0 for what in new)
         seldom = sum(self.judged[quantity] < SELDOM for quantity in d.judges)
         thin = sum(self.informed[quantity] < ENOUGH for quantity in d.informs)
-        return 0.25 + options + 2.0 * seldom + 4.0 * thin
+        return 0.25 + options + 8.0 * seldom + 4.0 * thin
 
 
 def _masks(spec: Spec, questions: list[Recorded]) -> dict[tuple[int, ...], tuple[int, ...]] | None:

@@ -169,7 +169,7 @@ def key_of(example: Example) -> bytes:
 def _given_by(strategy: st.SearchStrategy[Any]) -> list[Any]:
     """Values that a strategy gives: all of them, where they are few."""
     found: list[Any] = []
-    on_each(strategy, found.append, _TRIED, 0)
+    on_each(strategy, lambda value: found.append(value), _TRIED, 0)
     return found
 
 
