@@ -8,7 +8,7 @@ EXAMPLES ?= 100
 
 JOBS ?= 2
 
-.PHONY: verify test lint types mutants diagnoses soak bench speed hostile sample clean
+.PHONY: verify test lint types mutants diagnoses soak bench speed hostile recorded sample clean
 
 verify: $(READY)  ## hold all of npnet's own layers against torch
 	$(ONE) $(BIN)/npnet verify --examples $(EXAMPLES) -j $(JOBS)
@@ -32,6 +32,16 @@ diagnoses: $(READY)  ## planted mistakes: how often the first explanation is the
 hostile: $(READY)  ## candidates that crash, hang, lie and meddle: the verdicts, and what is left
 	$(ONE) $(BIN)/python -m tests.studies.hostile
 
+recorded: .venv-recorded/.ready  ## npnet's own layers against recorded answers, where torch is not installed
+	! .venv-recorded/bin/python -c "import torch" 2>/dev/null
+	$(ONE) .venv-recorded/bin/npnet verify --device recorded -q -j $(JOBS)
+
+.venv-recorded/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-recorded
+	.venv-recorded/bin/python -m pip install -q --upgrade 'pip>=25.1'
+	.venv-recorded/bin/python -m pip install -q -c constraints.txt -e '.[verify]'
+	touch $@
+
 sample: $(READY)  ## the published run in reports/sample/
 	$(ONE) $(BIN)/python -m tests.studies.sample
 
@@ -51,4 +61,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-recorded build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -354,3 +354,17 @@ def test_answers_to_nothing_are_refused(folder):
     done = judge(folder / "none.safetensors")
     assert done.exit_code == 2
     assert "there is no file" in done.output
+
+
+def test_a_run_that_was_cut_off_is_taken_up_without_torch(tmp_path):
+    first = without_torch(tmp_path, "Identity", "Tanh", "--report-dir", "cut")
+    assert first.returncode == 0, first.stderr
+    results = tmp_path / "cut" / "results.jsonl"
+    lines = results.read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if '"event": "layer"' in line)
+    results.write_text("\n".join(lines[: at + 1]) + "\n")
+    command = [sys.executable, "-c", WITHOUT_TORCH, "verify", "--resume", "cut"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 layers verified" in done.stdout

@@ -17,6 +17,7 @@ from npnet.cli.base import (
     needs_cuda,
     new_directory,
     prepare,
+    settle,
 )
 from npnet.cli.options import at_least_one, formats, names, one_of, over_profile, seconds, shard
 from npnet.cli.output import annotate, exit_code
@@ -163,14 +164,18 @@ def verify(
     configuration; 3 a candidate crashed, hung or could not be loaded; 4 nothing, or too little,
     could be verified; 130 interrupted before anything was found.
     """
-    device = _device(device, require)
+    settle()
+    begun = _begun(ctx, resume) if resume else None
+    if begun is None:
+        device = _device(device, require)
+    else:
+        device, reference = begun.settings.device, begun.settings.reference
     prepare(device, reference)
     from npnet.report.files import Writer
     from npnet.report.screen import Screen
     from npnet.verify.engine import run, run_as
 
     accepted = Path(baseline) if baseline else BASELINE if BASELINE.is_dir() else None
-    begun = _begun(ctx, resume) if resume else None
     directory = Path(resume or report_dir or new_directory())
     with Writer(directory, formats=format, resume=begun is not None) as writer:
         kept = writer.index if "html" in format else directory / "results.jsonl"

@@ -121,18 +121,23 @@ def _setting(key: str, value: Any) -> tuple[str, Any]:
 # ---- runs ----------------------------------------------------------------------------------------
 
 
-def prepare(device: str = "cpu", reference: str = "reference") -> None:
+def prepare(device: str = "cpu", reference: str = str(REFERENCE)) -> None:
     """One thread for BLAS and torch, as verdicts are compared; candidates come from here, too."""
-    for name in THREADS:
-        os.environ[name] = "1"
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    settle()
     from npnet.verify.environment import one_thread
     from npnet.verify.targets import specs
 
     specs(device, reference)
     one_thread()
+
+
+def settle() -> None:
+    """What has to be said before NumPy is imported."""
+    for name in THREADS:
+        os.environ[name] = "1"
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
 
 
 def has_cuda() -> bool:
