@@ -199,20 +199,27 @@ def test_only_leaves_the_questions_that_it_draws():
     assert "narrows ['bais']" in verify(c).findings[0].message
 
 
+def dropout(case, rng=None, scale=1.0):
+    (x,), p = case.inputs, case.config["p"]
+    keep = np.ones(x.shape, x.dtype)
+    if case.config["training"]:
+        keep = (rng or case.rng).random(x.shape) >= p
+        keep = (scale * keep / max(1 - p, 2**-20)).astype(x.dtype)
+    return Forward(x * keep, lambda dy: Grads((dy * keep,)))
+
+
 def test_masks_of_ones_own_are_left_out_and_blame_nobody():
-    generator = np.random.default_rng(7)
-
-    def dropout(case):
-        (x,), p = case.inputs, case.config["p"]
-        keep = np.ones(x.shape, x.dtype)
-        if case.config["training"]:
-            keep = (generator.random(x.shape) >= p) / x.dtype.type(max(1 - p, 2**-20))
-        keep = keep.astype(x.dtype)
-        return Forward(x * keep, lambda dy: Grads((dy * keep,)))
-
-    report = verify(candidate("Dropout", name="mine")(dropout))
-    assert not [f for f in report.findings if f.verdict is not Verdict.INSUFFICIENT]
+    own = np.random.default_rng(7)
+    report = verify(candidate("Dropout", name="mine")(lambda case: dropout(case, own)))
+    assert {f.verdict for f in report.findings} == {Verdict.INSUFFICIENT}
+    assert "it draws masks in a way of its own" in report.findings[0].message
     assert report.layers[0].outcomes["float64"].not_judged > 0
+
+
+def test_masks_drawn_as_the_twin_draws_them_are_judged():
+    assert verify(candidate("Dropout", name="mine")(dropout)).ok
+    found = verify(candidate("Dropout", name="mine")(lambda case: dropout(case, scale=1.5)))
+    assert {f.quantity for f in found.findings} == {"y", "gradient of input 0"}
 
 
 def test_a_dialect_needs_torch_itself():

@@ -73,6 +73,7 @@ class Evidence:
     wavering: set[str] = field(default_factory=set)  # what differs from run to run there
     missing: set[str] = field(default_factory=set)  # why it could not be asked
     masks: dict[tuple[Any, ...], Tally] = field(default_factory=dict)  # read off its own output
+    unknown_masks: int = 0  # value sets with masks to which no answer is recorded
     seeds: set[int] = field(default_factory=set)  # from which these masks were drawn
 
     def note(self, beside: Beside) -> None:
@@ -144,6 +145,7 @@ class Examiner:
                     found = [f for f in found if not f.worst]
                     if evidence is not None:
                         evidence.not_judged += 1
+                        evidence.unknown_masks += 1
                 if own is not None:
                     found = self._judge(own, alone, 0, reply, protocol, evidence)
                     found = [replace(f, set=s) for f in found]

@@ -371,7 +371,12 @@ class Trial:
         needed = {q: min(ENOUGH, n // 4) for q, n in e.seen.items() if n >= SELDOM}
         thin = sorted(q for q, n in e.informative.items() if n < needed.get(q, 0))
         dead = sorted(q for q, caught in e.canaries.items() if q in needed and not caught)
-        if not needed and e.judged and not self.out_of_time:
+        if e.unknown_masks:
+            text = (
+                f"it draws masks in a way of its own, to {e.unknown_masks} of which no answer is "
+                "recorded; ask torch itself"
+            )
+        elif not needed and e.judged and not self.out_of_time:
             text = (
                 f"only {self.asked} examples were asked; ask for more"
                 if self.spec.recorded is None

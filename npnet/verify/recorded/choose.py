@@ -8,7 +8,7 @@ format, nothing is recorded.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
@@ -27,10 +27,11 @@ from npnet.verify.spec import Answer, Spec, examples
 
 _DRAWN = 120  # examples per dtype, of which the questions are taken
 _MOST = 20  # questions per dtype
-_BYTES = 24_000  # of questions per dtype; the least number of them may take more
+_BYTES = 27_000  # of questions per dtype; the least number of them may take more
 _LEAST = SELDOM + 4  # questions per dtype
 _LARGE = 6_000  # bytes of a question, from which on it is left to runs beside torch
 _TENSOR, _QUESTION = 90, 500  # bytes that stand around an array, and around a question
+_TRAITS = 3  # questions with each trait that are worth having
 _BOUNDARY = ("ties", "rows", "integers")
 
 
@@ -63,6 +64,7 @@ class _Drawn:
     question: Recorded
     size: int
     adds: frozenset[Any]
+    traits: frozenset[str]
     judges: frozenset[str]
     informs: frozenset[str]
 
@@ -107,7 +109,7 @@ def _asked(spec: Spec, example: Example, pick: Pick, dtype: str, s: int) -> _Dra
         answer = replace(answer, expected=kept)
     protocol = protocol_of(spec, alone, s)
     choices = {name: str(pick.choices[name]) for name in sorted(pick.universe)}
-    adds: set[Any] = {("protocol", protocol), ("theme", alone.themes[0])}
+    adds: set[Any] = {("protocol", protocol)}
     empty = not any(e.value.size for e in answer.expected.values() if e.required)
     if empty:  # where there is nothing, nothing can be off
         adds = {("empty", protocol)}
@@ -115,6 +117,8 @@ def _asked(spec: Spec, example: Example, pick: Pick, dtype: str, s: int) -> _Dra
         adds |= {*choices.items(), *combinations(choices.items(), 2)}
         numbers = sum(a.size for a in alone.arrays.values())
         adds |= {("numbers", numbers.bit_length())}  # a diagnosis sees little in one or two
+        if alone.themes[0] in _BOUNDARY:  # and one or two seldom hold a tie
+            adds |= {(alone.themes[0], numbers.bit_length())}
     exact = spec.exact and alone.themes[0] == "integers"
     informs = {
         quantity
@@ -125,8 +129,20 @@ def _asked(spec: Spec, example: Example, pick: Pick, dtype: str, s: int) -> _Dra
     }
     question = Recorded("", dtype, protocol, alone, answer, {**pick.choices}, tuple(pick.refused))
     judges = {name for name, e in answer.expected.items() if e.required and e.value.size}
+    traits = frozenset() if empty else frozenset(_traits(alone))
     size = _size(alone, answer)
-    return _Drawn(question, size, frozenset(adds), frozenset(judges), frozenset(informs))
+    return _Drawn(question, size, frozenset(adds), traits, frozenset(judges), frozenset(informs))
+
+
+def _traits(example: Example) -> Iterator[str]:
+    """What a question has that mistakes are sensitive to: its family, zeros, equal numbers."""
+    yield example.themes[0]
+    for name, a in example.one(0).items():
+        if name.startswith(("input", "kwarg")) and a.dtype.kind == "f":
+            if (a == 0).any():
+                yield f"zeros in {name}"
+            if np.unique(a).size < a.size:
+                yield f"equal numbers in {name}"
 
 
 def _size(example: Example, answer: Answer) -> int:
@@ -143,6 +159,7 @@ class _Choice:
 
     drawn: list[_Drawn]
     known: set[Any] = field(default_factory=set)
+    traits: Counter[str] = field(default_factory=Counter)
     judged: Counter[str] = field(default_factory=Counter)
     informed: Counter[str] = field(default_factory=Counter)
 
@@ -159,6 +176,7 @@ class _Choice:
             found.append(best)
             size += best.size
             self.known |= best.adds
+            self.traits.update(best.traits)
             self.judged.update(best.judges)
             self.informed.update(best.informs)
         return found
@@ -180,7 +198,8 @@ class _Choice:
         options = sum(4.0 if isinstance(what[0], str) else 1.0 for what in new)
         seldom = sum(self.judged[quantity] < SELDOM for quantity in d.judges)
         thin = sum(self.informed[quantity] < ENOUGH for quantity in d.informs)
-        return 0.25 + options + 8.0 * seldom + 4.0 * thin
+        rare = sum(self.traits[trait] < _TRAITS for trait in d.traits)
+        return 0.25 + options + 8.0 * seldom + 4.0 * thin + 4.0 * rare
 
 
 def _masks(spec: Spec, questions: list[Recorded]) -> dict[tuple[int, ...], tuple[int, ...]] | None:

@@ -122,12 +122,13 @@ class _Replay:
         """What torch answered; raises Unrecorded where it was not asked this.
 
         A question in float32 may be put in float64 as well, to tell a wrong formula from rounding:
-        its bound there is the smaller by the ratio of the roundoffs.
+        its bound there is the smaller by the ratio of the roundoffs. Where masks are given, they
+        must be those that were drawn.
         """
-        known = self._known.get(key_of(example), {})
-        if precision.name in known and example.masks is None:
+        known = self._known.get(key_of(example), {}) if _is_as_drawn(example) else {}
+        if precision.name in known:
             return known[precision.name].answer
-        if not known or precision.name != "float64" or example.masks is not None:
+        if not known or precision.name != "float64":
             raise Unrecorded(f"torch's answer to {example} is not recorded.")
         (other,) = known.values()
         ratio = precision.u / PRECISIONS[other.dtype].u
@@ -147,6 +148,18 @@ class _Replay:
         if found is None:
             raise Unrecorded(f"no mask of an input of shape {shape} is recorded.")
         return found
+
+
+def _is_as_drawn(example: Example) -> bool:
+    """Whether a keep mask read off a candidate's output is the one that the twin has drawn."""
+    if example.masks is None or not example.draws:
+        return True
+    (mask,) = example.masks
+    drawn = np.random.default_rng(example.seed).random(mask.shape) >= example.config["p"]
+    x, dy = (example.arrays[name][0, ...] for name in ("input 0", "dy"))
+    shared = tuple(i for i, n in enumerate(mask.shape) if n != x.shape[i])
+    shown = np.any((x != 0) | (dy != 0), axis=shared, keepdims=True)
+    return not ((mask != drawn) & shown).any()
 
 
 def _rescaled(e: Expected, ratio: float, dtype: str) -> Expected:
