@@ -121,6 +121,7 @@ def _passed(ask: Ask, block: str) -> bool:
     nn.TransformerEncoderLayer,
     draws=_draws,
     batched=_never,
+    slow=True,
     scale=_SCALE,
     read=_READ_BLOCK,
     claims=(
@@ -142,6 +143,7 @@ def TransformerEncoderLayer(pick: Pick) -> Drawn:
     nn.TransformerDecoderLayer,
     draws=_draws,
     batched=_never,
+    slow=True,
     scale=_SCALE,
     read=_READ_BLOCK,
     claims=(
@@ -187,6 +189,7 @@ def _stack(pick: Pick, block: str, argument: str) -> tuple[dict[str, Any], dict[
     families=MODERATE,  # of others the blocks are asked; through several nothing is left to judge
     draws=_draws,
     batched=_never,
+    slow=True,
     scale=_SCALE,
     read={"encoder_layer": lambda module: module.layers[0]},
 )
@@ -204,6 +207,7 @@ def TransformerEncoder(pick: Pick) -> Drawn:
     families=MODERATE,  # of others the blocks are asked; through several nothing is left to judge
     draws=_draws,
     batched=_never,
+    slow=True,
     scale=_SCALE,
     known_bad=_forgotten,
     read={"decoder_layer": lambda module: module.layers[0]},
@@ -223,6 +227,7 @@ def _first(name: str) -> Any:
     families=MODERATE,  # of others the blocks are asked; through several nothing is left to judge
     draws=_draws,
     batched=_never,
+    slow=True,
     scale=_SCALE_OF_WHOLE,
     known_bad=_forgotten,
     read={

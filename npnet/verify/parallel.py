@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from npnet.verify.candidate import Candidate
 from npnet.verify.settings import Event, Settings
+from npnet.verify.targets import resolve, specs
 
 POLL = 0.2  # seconds after which the caller may look whether it should stop
 
@@ -34,7 +35,7 @@ def each(
     A worker that dies takes the others of its pool with it: these are asked again, each in a pool
     of its own, so that the one that dies is known.
     """
-    waiting = list(candidates)
+    waiting = sorted(candidates, key=_is_quick)  # or one may be left to run alone in the end
     for number in (jobs, 1):
         died: list[Candidate] = []
         groups = [waiting] if number > 1 else [[c] for c in waiting]
@@ -47,6 +48,11 @@ def each(
             break
     for c in waiting:
         yield Told(c, [], None)
+
+
+def _is_quick(c: Candidate) -> bool:
+    twin = specs().get(c.twin)
+    return twin is None or not twin.slow
 
 
 class _Pool(ProcessPoolExecutor):
@@ -90,8 +96,6 @@ def _begin(path: list[str]) -> None:
     """The caller says when to stop; its Ctrl-C reaches the whole group."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.path[:] = path
-    from npnet.verify.targets import specs
-
     specs()
     sys.modules["torch"].set_num_threads(1)
 
@@ -99,7 +103,6 @@ def _begin(path: list[str]) -> None:
 def ask(target: str, name: str, asked: Settings, stop: float | None) -> tuple[list[Event], Any]:
     """What happens while a candidate is asked, and what comes of it."""
     from npnet.verify.engine import verify
-    from npnet.verify.targets import resolve
 
     found, _ = resolve(target)
     (c,) = [c for c in found if c.name == name]

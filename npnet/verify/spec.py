@@ -67,6 +67,8 @@ class Spec:
     families: of data, for the value sets behind the first
     fragile: whether torch reads memory that is not its own where a question does not suit it: it is
         then asked no others for a diagnosis
+    slow: whether asking takes many times as long as of most: such twins are asked first where
+        several are asked at a time
     values: `(example, dtype) -> {quantity: array}`, torch's own numbers without bounds
     """
 
@@ -85,6 +87,7 @@ class Spec:
     claims: tuple[Claim, ...] = ()
     families: tuple[str, ...] = tuple(FAMILIES)
     fragile: bool = False
+    slow: bool = False
     values: Callable[[Example, str], Mapping[str, Array]] | None = None
 
     def plain(self, example: Example, dtype: str = "float64") -> Mapping[str, Array]:
