@@ -303,7 +303,7 @@ def protocols_that_see(mistake, dtype="float64"):
     trial = Trial(
         candidate("Linear")(right), spec, dtype, Settings(examples=25), print, Coverage(), None
     )
-    trial._given(lambda x: drawn.append(x[0]), shrinks=False)
+    trial._given(lambda x: drawn.append(x.example), shrinks=False)
     drawn = list({e.seed: e for e in drawn}.values())  # no two with the same weights
     for protocol in ("plain", "again", "strided", "interleaved", "split"):
         examiner = Examiner(candidate("Linear")(mistake()), spec, PRECISIONS[dtype])

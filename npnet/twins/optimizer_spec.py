@@ -102,6 +102,7 @@ def optimizer_spec(
             lambda config: {},
             answer,
             optimizer=True,
+            slow=not together,
             claims=tuple(claims),
             values=twin.values,
         )

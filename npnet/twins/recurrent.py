@@ -73,6 +73,7 @@ def _plain(ask: Ask, x: list[Any], h: list[Any], W: float = 0.0, **config: Any) 
     nn.RNN,
     draws=_draws,
     batched=_batched,
+    slow=True,
     claims=(
         Claim(
             "Both biases are added, though one would do.",
@@ -130,6 +131,7 @@ def RNN(pick: Pick) -> Drawn:
     nn.LSTM,
     draws=_draws,
     batched=_batched,
+    slow=True,
     claims=(
         Claim(
             "A projection makes h narrower, in the output too, and leaves c as it is.",
@@ -153,6 +155,7 @@ def LSTM(pick: Pick) -> Drawn:
     nn.GRU,
     draws=_draws,
     batched=_batched,
+    slow=True,
     claims=(
         Claim(
             "The reset gate is applied after the product with W_hn, to its bias too.",

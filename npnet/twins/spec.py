@@ -80,6 +80,7 @@ def spec(
     constants: Sequence[str] = (),
     either: bool = False,
     fragile: bool = False,
+    slow: bool = False,
     claims: Sequence[Claim] = (),
     read: Read = MappingProxyType({}),
     told: Callable[[Config, Precision], Config] = lambda config, precision: config,
@@ -101,7 +102,7 @@ def spec(
     those of `module`, with which it is compared every time. `constants` names inputs of numbers, as
     "input 1", for which torch has no gradient and raises if asked. With `either` a gradient exactly
     on a kink may be that of either side, for versions of torch differ there. With `fragile` torch
-    is asked nothing but what is drawn.
+    is asked nothing but what is drawn. `slow` twins are asked first where several are at a time.
     """
     modules = _Modules(module, ignores)
     bounded = modules if restated is None else _Modules(restated, ignores)
@@ -161,6 +162,7 @@ def spec(
             claims=tuple(claims),
             families=families,
             fragile=fragile,
+            slow=slow,
             values=values,
         )
 

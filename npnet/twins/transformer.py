@@ -13,17 +13,22 @@ from npnet.verify.spec import Drawn
 
 _EPS = (1.0, 2.0**-4, 1.0, 2.0**-17, 1.0)
 _SCALE = 0.25  # of the weights: about what they are at the start of a training
+_SCALE_OF_WHOLE = 0.0625  # through up to four blocks, larger ones leave no digits in float32
 _MODULES = {"silu": "SiLU", "tanh": "Tanh"}
 _BATCHES = (2, None, 1, 3)
 
 
-def _options(pick: Pick, *activations: str) -> dict[str, Any]:
+_WIDTHS = (2, 1, 3)
+_WIDER = (2, 3, 2, 1, 3)  # in a width of 1 a norm is constant, and next to no gradient gets through
+
+
+def _options(pick: Pick, *activations: str, widths: tuple[int, ...] = _WIDTHS) -> dict[str, Any]:
     """What both blocks and the whole have in common."""
     heads = pick.option("nhead", 2, 1)
     activation = pick.option("activation", *(activations or ("relu", "gelu", "silu", "tanh")))
     module = _MODULES.get(activation)
     return {
-        "d_model": heads * pick.option("width of a head", 2, 1, 3),
+        "d_model": heads * pick.option("width of a head", *widths),
         "nhead": heads,
         "dim_feedforward": pick.size("dim_feedforward"),
         "dropout": pick.option("dropout", 0.0, 0.25),
@@ -116,6 +121,7 @@ def _passed(ask: Ask, block: str) -> bool:
     nn.TransformerEncoderLayer,
     draws=_draws,
     batched=_never,
+    slow=True,
     scale=_SCALE,
     read=_READ_BLOCK,
     claims=(
@@ -137,6 +143,7 @@ def TransformerEncoderLayer(pick: Pick) -> Drawn:
     nn.TransformerDecoderLayer,
     draws=_draws,
     batched=_never,
+    slow=True,
     scale=_SCALE,
     read=_READ_BLOCK,
     claims=(
@@ -182,6 +189,7 @@ def _stack(pick: Pick, block: str, argument: str) -> tuple[dict[str, Any], dict[
     families=MODERATE,  # of others the blocks are asked; through several nothing is left to judge
     draws=_draws,
     batched=_never,
+    slow=True,
     scale=_SCALE,
     read={"encoder_layer": lambda module: module.layers[0]},
 )
@@ -199,6 +207,7 @@ def TransformerEncoder(pick: Pick) -> Drawn:
     families=MODERATE,  # of others the blocks are asked; through several nothing is left to judge
     draws=_draws,
     batched=_never,
+    slow=True,
     scale=_SCALE,
     known_bad=_forgotten,
     read={"decoder_layer": lambda module: module.layers[0]},
@@ -218,7 +227,8 @@ def _first(name: str) -> Any:
     families=MODERATE,  # of others the blocks are asked; through several nothing is left to judge
     draws=_draws,
     batched=_never,
-    scale=_SCALE,
+    slow=True,
+    scale=_SCALE_OF_WHOLE,
     known_bad=_forgotten,
     read={
         **{name: _first(name) for name in _READ_BLOCK},
@@ -230,7 +240,7 @@ def _first(name: str) -> Any:
     },
 )
 def Transformer(pick: Pick) -> Drawn:
-    common = _options(pick, *_NAMED)
+    common = _options(pick, *_NAMED, widths=_WIDER)
     config = {
         **{name: common[name] for name in ("d_model", "nhead")},
         "num_encoder_layers": pick.option("num_encoder_layers", 1, 2),
@@ -241,7 +251,7 @@ def Transformer(pick: Pick) -> Drawn:
         **{n: common[n] for n in ("layer_norm_eps", "batch_first", "norm_first", "bias")},
         "training": common["training"],
     }
-    custom = pick.option("custom", "none", "encoder", "decoder")
+    custom = pick.option("custom", "none", "encoder", "none", "decoder")
     if custom != "none":
         block = f"Transformer{custom.title()}Layer"
         inner = {f"{custom}_layer": LayerConfig(block, common), "num_layers": 1}

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from npnet.verify.candidate import Candidate
 from npnet.verify.environment import one_thread
 from npnet.verify.settings import Event, Settings
+from npnet.verify.targets import resolve, specs
 
 POLL = 0.2  # seconds after which the caller may look whether it should stop
 
@@ -35,7 +36,10 @@ def each(
     A worker that dies takes the others of its pool with it: these are asked again, each in a pool
     of its own, so that the one that dies is known.
     """
-    waiting = list(candidates)
+    twins = specs(asked.device, asked.reference)
+    slow = [c for c in candidates if c.twin in twins and twins[c.twin].slow]
+    # these first, or one may be left to run alone in the end
+    waiting = [*slow, *(c for c in candidates if c not in slow)]
     for number in (jobs, 1):
         died: list[Candidate] = []
         groups = [waiting] if number > 1 else [[c] for c in waiting]
@@ -92,8 +96,6 @@ def _begin(path: list[str], asked: Settings) -> None:
     """The caller says when to stop; its Ctrl-C reaches the whole group."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.path[:] = path
-    from npnet.verify.targets import specs
-
     specs(asked.device, asked.reference)
     one_thread()
 
@@ -101,7 +103,6 @@ def _begin(path: list[str], asked: Settings) -> None:
 def ask(target: str, name: str, asked: Settings, stop: float | None) -> tuple[list[Event], Any]:
     """What happens while a candidate is asked, and what comes of it."""
     from npnet.verify.engine import verify
-    from npnet.verify.targets import resolve, specs
 
     found, _ = resolve(target, specs(asked.device, asked.reference))
     (c,) = [c for c in found if c.name == name]

@@ -120,6 +120,8 @@ class Spec:
     families: of data, for the value sets behind the first
     fragile: whether torch reads memory that is not its own where a question does not suit it: it is
         then asked no others for a diagnosis
+    slow: whether asking takes many times as long as of most: such twins are asked first where
+        several are asked at a time
     values: torch's own numbers without bounds
     recorded: `(dtype, only) -> questions`, all that can be asked where torch was asked before
     """
@@ -139,6 +141,7 @@ class Spec:
     claims: tuple[Claim, ...] = ()
     families: tuple[str, ...] = tuple(FAMILIES)
     fragile: bool = False
+    slow: bool = False
     values: Numbers | None = None
     recorded: Callable[[str, Only], Sequence[Question]] | None = None
 

@@ -221,11 +221,11 @@ def _pass(
             outputs, updates = call(made)
         elif way.bounded:
             setting().rng = rng = _masks(example)
-            with Uniform(rng):
+            with Uniform(rng) if owners.uniform else nullcontext():
                 outputs, updates = call(made)
         else:
             rng = _masks(example)
-            with Masks(rng), Uniform(rng):
+            with Masks(rng), Uniform(rng) if owners.uniform else nullcontext():
                 outputs, updates = call(made)
     finally:
         owners.clear()
@@ -264,6 +264,7 @@ def _masks(example: Example) -> Any:
 
 
 _FUSED = (nn.RNNBase, nn.RNNCellBase, nn.LayerNorm)
+_UNIFORM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)  # which call torch.rand
 
 
 class _Owners:
@@ -273,6 +274,7 @@ class _Owners:
         self._places: dict[str, tuple[dict[str, Any], str]] = {}
         self._empty: dict[str, Any] = {}
         self.fused = any(isinstance(m, _FUSED) for m in module.modules())
+        self.uniform = any(isinstance(m, _UNIFORM) for m in module.modules())
         self._recurrent = [m for m in module.modules() if isinstance(m, nn.RNNBase)]
         self.buffers: list[str] = []
         self.trainable: set[str] = set()

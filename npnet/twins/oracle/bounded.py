@@ -252,13 +252,10 @@ def rounded(
 def finished(value: Tensor, error: Tensor | None, inherited: bool = True) -> Bounded:
     """The pair, watched; an error of 0 · inf (only an inherited one can be that) becomes inf."""
     if error is not None and inherited:
-        torch.fmin(error, _INFINITE, out=error)
+        error.nan_to_num_(nan=torch.inf, posinf=torch.inf)
     if _setting.watching:
         watch(value if error is None else magnitude(value, error))
     return Bounded(value, error)
-
-
-_INFINITE = torch.tensor(torch.inf, dtype=torch.float64)
 
 
 def watch(size: Tensor) -> None:

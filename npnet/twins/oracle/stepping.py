@@ -303,13 +303,13 @@ def _newton_schulz(x: Any, group: dict[str, Any], rounded: Any) -> Bounded:
 def bfloat16(x: Any) -> Bounded:
     """x rounded to bfloat16; off where the number rounded may lie beyond a boundary."""
     value, error = parts(x)
-    near = value.float().bfloat16().double()
     if error is None:
-        return Bounded(near)
+        return Bounded(value.float().bfloat16().double())
     k = setting().precision.k
-    up, down = ((value + s * k * error).float().bfloat16().double() for s in (1, -1))
-    off = torch.maximum(up - near, near - down) / k
-    return Bounded(near, off)
+    reach = k * error
+    around = torch.stack((value, value + reach, value - reach))
+    near, up, down = around.float().bfloat16().double()
+    return Bounded(near, torch.maximum(up - near, near - down) / k)
 
 
 # ---- LBFGS ---------------------------------------------------------------------------------------

@@ -96,6 +96,8 @@ def _sum(
 
 def _inherited(value: Any, va: Any, vb: Any) -> Any:
     """Where a sum is not finite because a part of it is not; None if nowhere."""
+    if isfinite(float(value.sum())):  # the soonest that can be said of all of it
+        return None
     lost = ~value.isfinite()
     if not lost.any():
         return None
