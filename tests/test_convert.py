@@ -20,7 +20,7 @@ def drawn(name, count):
     found = []
     settings = Settings(examples=count, dtypes=("float32",))
     trial = Trial(native(name), SPECS[name], "float32", settings, print, Coverage(), None)
-    trial._given(lambda pair: found.append(pair[0]), shrinks=False)
+    trial._given(lambda question: found.append(question.example), shrinks=False)
     return found
 
 

@@ -109,7 +109,7 @@ def drawn(name, count):
     trial = Trial(
         native(name), SPECS[name], "float32", Settings(examples=count), print, Coverage(), None
     )
-    trial._given(lambda pair: found.append(pair[0]), shrinks=False)
+    trial._given(lambda question: found.append(question.example), shrinks=False)
     return found
 
 

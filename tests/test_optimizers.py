@@ -30,7 +30,7 @@ def cases(name, dtype="float32", count=25):
     drawn = []
     settings = Settings(examples=count, dtypes=(dtype,))
     trial = Trial(native(name), SPECS[name], dtype, settings, print, Coverage(), None)
-    trial._given(lambda pair: drawn.append(pair[0]), shrinks=False)
+    trial._given(lambda question: drawn.append(question.example), shrinks=False)
     cls = getattr(optim, name.removeprefix("optim."))
     for example in drawn:
         case = example.optimizer_case(example.one(0))

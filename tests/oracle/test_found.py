@@ -102,7 +102,7 @@ def test_options_are_not_copied_between_places():
         Coverage(),
         None,
     )
-    trial._given(lambda drawn: seen.append(repr(drawn[0].choices)), shrinks=False)
+    trial._given(lambda question: seen.append(repr(question.example.choices)), shrinks=False)
 
     assert len(set(seen)) > 190
 

@@ -187,7 +187,7 @@ def test_windows_that_are_drawn_are_the_same_in_every_precision(name):
     trial = Trial(
         native(name), SPECS[name], "float64", Settings(examples=60), print, Coverage(), None
     )
-    trial._given(lambda pair: found.append(pair[0]), shrinks=False)
+    trial._given(lambda question: found.append(question.example), shrinks=False)
     assert any(e.draws for e in found)
     for example in found:
         axes = int(name[-2])
