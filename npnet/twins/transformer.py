@@ -66,7 +66,7 @@ def _draws(config: Config) -> bool:
 
 
 def _never(config: Config) -> bool:
-    """vmap has no rule for some of what attention dispatches."""
+    """Attention under vmap has bounds that do not allow for every order of summation."""
     return False
 
 
