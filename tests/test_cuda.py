@@ -8,6 +8,7 @@ import torch
 from hypothesis import strategies as st
 from torch import nn
 
+from npnet.report import html, text
 from npnet.twins import SPECS
 from npnet.twins.beside import beside, with_device
 from npnet.twins.precise import precisely
@@ -77,6 +78,8 @@ def test_a_second_device_is_held_against_the_first(monkeypatch, name):
         assert outcome.wavering == ()
     assert max(report.layers[0].outcomes["float32"].beside.values()) <= 1
     assert report.environment["device"] == "cuda"
+    assert "torch on cuda in float32: worst err/bound" in text.render(report)
+    assert "kernels on the second device in float32" in html.page(report)
 
 
 def answering(change):

@@ -280,5 +280,12 @@ def _remarks(r: LayerResult) -> Iterator[str]:
     fallbacks = sorted({words.clean(f) for o in r.outcomes.values() for f in o.fallbacks})
     if fallbacks:
         yield f"Bounds of {', '.join(fallbacks)} come from a decomposition."
+    for dtype, outcome in r.outcomes.items():
+        if outcome.beside:
+            off = words.ratio(max(outcome.beside.values()))
+            yield f"torch's own kernels on the second device in {dtype}: up to {off} bounds."
+        if outcome.wavering:
+            names = ", ".join(words.clean(q) for q in outcome.wavering)
+            yield f"Not the same there in two runs in {dtype}: {names}."
     if r.uncovered:
         yield f"Not drawn: {' · '.join(words.clean(u, 120) for u in r.uncovered)}."

@@ -6,13 +6,25 @@ affine = candidate("Linear")(adapt.stateful(Affine, {"W": "weight: o i -> i o", 
 run(affine).raise_if_diverged()
 """
 
+from typing import TYPE_CHECKING, Any
+
 from npnet.verify.candidate import Candidate as Candidate
 from npnet.verify.candidate import candidate as candidate
 from npnet.verify.case import Case as Case
 from npnet.verify.case import OptimizerCase as OptimizerCase
-from npnet.verify.engine import run as run
 from npnet.verify.finding import Diverged as Diverged
 from npnet.verify.finding import Finding as Finding
 from npnet.verify.finding import Report as Report
 from npnet.verify.finding import Verdict as Verdict
 from npnet.verify.parametrize import parametrize as parametrize
+
+if TYPE_CHECKING:
+    from npnet.verify.engine import run as run
+
+
+def __getattr__(name: str) -> Any:
+    if name == "run":  # which a worker that only answers has no use for
+        from npnet.verify.engine import run
+
+        return run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
