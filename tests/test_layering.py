@@ -19,6 +19,7 @@ HEAVY = {"torch", "hypothesis", "scipy", "click", "rich", "jinja2", "matplotlib"
         ("npnet", HEAVY | {"npnet.nn", "npnet.verify", "npnet.twins"}),
         ("npnet.contract", HEAVY | {"npnet.nn", "npnet.verify"}),
         ("npnet.nn", {"torch", "hypothesis", "npnet.optim", "npnet.verify", "npnet.twins"}),
+        ("npnet.autograd", HEAVY | {"npnet.optim", "npnet.verify", "npnet.twins"}),
         ("npnet.optim", {"torch", "hypothesis", "npnet.nn", "npnet.verify", "npnet.twins"}),
         ("npnet.verify", {"torch", "npnet.nn", "npnet.optim", "npnet.twins", "matplotlib", "rich"}),
         ("npnet.twins", {"npnet.nn", "npnet.optim", "npnet.report", "matplotlib"}),
@@ -46,6 +47,7 @@ def imports(path):
     ("folder", "allowed"),
     [
         ("nn", ("npnet.contract", "npnet.nn")),
+        ("autograd", ("npnet.contract", "npnet.nn", "npnet.autograd")),
         ("optim", ("npnet.contract", "npnet.optim")),
         ("verify", ("npnet.contract", "npnet.verify", "npnet.report", "npnet.twins.function")),
         ("twins", ("npnet.contract", "npnet.verify", "npnet.twins")),

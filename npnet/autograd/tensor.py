@@ -1,0 +1,361 @@
+"""The tensor: an array that remembers what it was made from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from npnet.autograd import operations as ops
+from npnet.autograd.graph import Joint, Node, recording, walk_back
+from npnet.autograd.operations import Axes, Made
+from npnet.contract import Array, ConfigError, DtypeError, Forward, Grads, ShapeError
+
+Operand = Union["Tensor", Array, float]
+
+
+class Tensor(Node):
+    """An array, the gradient of it, and what it was made from.
+
+    data: the array; from Python numbers float64, as NumPy has it
+    requires_grad: whether backward() leaves a gradient here; of floating-point data only
+    grad: dL/ddata after backward(), added up over several; None before
+    creators, creation_op: what it was made from, and how: "matmul"
+
+    `+ - * / ** @` and the methods broadcast as NumPy does. Gradients add up where a tensor is used
+    several times. Raises DtypeError for a gradient of integers.
+    Twin: torch.Tensor with autograd, whose `backward` it follows; grad is an array, not a tensor.
+    """
+
+    __slots__ = ("creation_op", "data", "grad", "keeps_grad")
+    __array_priority__ = 1000  # array * tensor is the tensor's
+
+    data: Array
+    grad: Array | None
+    creation_op: str
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        self.data = np.asarray(data.data if isinstance(data, Tensor) else data)
+        if self.data.dtype.kind not in "biuf":
+            raise DtypeError(f"a Tensor needs numbers, but has {self.data.dtype}.")
+        if requires_grad and self.data.dtype.kind != "f":
+            raise DtypeError(
+                f"only floating-point data has a gradient, but this is {self.data.dtype}. "
+                "Use data.astype(np.float64)."
+            )
+        self.requires_grad, self.grad, self.keeps_grad = requires_grad, None, requires_grad
+        self.creators, self.vjp, self.creation_op = (), None, ""
+
+    # ---- the record ----------------------------------------------------------------------------
+
+    def backward(self, grad: Any = None, keep: bool = False) -> None:
+        """Leave dL/dx in the `grad` of every tensor x with requires_grad that this was made from.
+
+        grad: dL/d(this), in this shape; 1 where this is one number, and grad is left out
+        keep: keep the record, so that backward can be called again; else it is let go of
+
+        Raises ShapeError for a grad of another shape, or a missing one; ConfigError where nothing
+        was recorded; GoneError where the record is gone.
+        """
+        if not self.requires_grad:
+            raise ConfigError(
+                "backward needs a tensor that was made from one with requires_grad=True, outside "
+                "of no_grad, but this was not."
+            )
+        if grad is None:
+            if self.data.size != 1:
+                raise ShapeError(
+                    f"backward without grad needs one number, but this has shape "
+                    f"{self.data.shape}. Give it dL/d(this), or call .sum() first."
+                )
+            grad = np.ones_like(self.data)
+        given = np.asarray(grad.data if isinstance(grad, Tensor) else grad)
+        if given.shape != self.data.shape:
+            raise ShapeError(
+                f"grad must have the tensor's shape {self.data.shape}, but has {given.shape}."
+            )
+        walk_back(self, given.astype(self.data.dtype, copy=False), keep)
+
+    def receive(self, gradient: Any) -> None:
+        """Add a gradient to `grad`, where it is kept."""
+        if self.keeps_grad:
+            self.grad = np.array(gradient) if self.grad is None else self.grad + gradient
+
+    def retain_grad(self) -> "Tensor":
+        """Keep the gradient of this tensor, too, though it was made from others; return it."""
+        self.keeps_grad = self.requires_grad
+        return self
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def detach(self) -> "Tensor":
+        """The same data, made from nothing."""
+        return Tensor(self.data)
+
+    # ---- what it is ----------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the data."""
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The format of the data."""
+        return self.data.dtype
+
+    @property
+    def T(self) -> "Tensor":
+        """With its axes reversed."""
+        return self.transpose()
+
+    def item(self) -> float:
+        """The number, where it is one."""
+        return float(self.data.item())
+
+    def numpy(self) -> Array:
+        """The data."""
+        return self.data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        made = f", creation_op={self.creation_op!r}" if self.creation_op else ""
+        wants = ", requires_grad=True" if self.requires_grad and not made else ""
+        return f"Tensor({self.data!r}{made}{wants})"
+
+    # ---- operators -----------------------------------------------------------------------------
+
+    def __add__(self, other: Operand) -> "Tensor":
+        return _binary("add", ops.add, self, other)
+
+    def __radd__(self, other: Operand) -> "Tensor":
+        return _binary("add", ops.add, other, self)
+
+    def __sub__(self, other: Operand) -> "Tensor":
+        return _binary("sub", ops.subtract, self, other)
+
+    def __rsub__(self, other: Operand) -> "Tensor":
+        return _binary("sub", ops.subtract, other, self)
+
+    def __mul__(self, other: Operand) -> "Tensor":
+        return _binary("mul", ops.multiply, self, other)
+
+    def __rmul__(self, other: Operand) -> "Tensor":
+        return _binary("mul", ops.multiply, other, self)
+
+    def __truediv__(self, other: Operand) -> "Tensor":
+        return _binary("div", ops.divide, self, other)
+
+    def __rtruediv__(self, other: Operand) -> "Tensor":
+        return _binary("div", ops.divide, other, self)
+
+    def __pow__(self, other: Operand) -> "Tensor":
+        return _binary("pow", ops.power, self, other)
+
+    def __rpow__(self, other: Operand) -> "Tensor":
+        return _binary("pow", ops.power, other, self)
+
+    def __matmul__(self, other: Operand) -> "Tensor":
+        return _binary("matmul", ops.matmul, self, other)
+
+    def __rmatmul__(self, other: Operand) -> "Tensor":
+        return _binary("matmul", ops.matmul, other, self)
+
+    def __neg__(self) -> "Tensor":
+        return _made("neg", ops.negative(self.data), (self,))
+
+    def __getitem__(self, at: Any) -> "Tensor":
+        parts = at if isinstance(at, tuple) else (at,)
+        plain = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
+        where = plain if isinstance(at, tuple) else plain[0]
+        return _made("index", ops.index(self.data, where), (self,))
+
+    # ---- methods -------------------------------------------------------------------------------
+
+    def exp(self) -> "Tensor":
+        """y = eˣ."""
+        return _made("exp", ops.exp(self.data), (self,))
+
+    def log(self) -> "Tensor":
+        """y = ln x."""
+        return _made("log", ops.log(self.data), (self,))
+
+    def sum(self, axis: Axes = None, keepdims: bool = False) -> "Tensor":
+        """y = Σ x over the axes, over all without any."""
+        return _made("sum", ops.sum_(self.data, axis, keepdims), (self,))
+
+    def mean(self, axis: Axes = None, keepdims: bool = False) -> "Tensor":
+        """y = Σ x / n over the axes, over all without any."""
+        return _made("mean", ops.mean(self.data, axis, keepdims), (self,))
+
+    def max(self, axis: Axes = None, keepdims: bool = False) -> "Tensor":
+        """y = the largest over the axes; equal ones share the gradient, as torch.amax has it."""
+        return _made("max", ops.max_(self.data, axis, keepdims), (self,))
+
+    def expand(self, *shape: int) -> "Tensor":
+        """y = x, broadcast to a shape; -1 leaves an axis as it is."""
+        return _made("expand", ops.expand(self.data, _sizes(shape)), (self,))
+
+    def reshape(self, *shape: int) -> "Tensor":
+        """y = x in another shape of as many elements."""
+        return _made("reshape", ops.reshape(self.data, _sizes(shape)), (self,))
+
+    def transpose(self, *axes: int) -> "Tensor":
+        """y = x with its axes in this order; reversed without one, as NumPy has it."""
+        return _made("transpose", ops.transpose(self.data, _sizes(axes) or None), (self,))
+
+    def index_select(self, axis: int, indices: Any) -> "Tensor":
+        """y = the slices at these indices along an axis."""
+        chosen = np.asarray(indices.data if isinstance(indices, Tensor) else indices)
+        if chosen.dtype.kind not in "iu":
+            raise DtypeError(f"index_select needs integers, but has {chosen.dtype}.")
+        return _made("index_select", ops.index_select(self.data, axis, chosen), (self,))
+
+    def sigmoid(self) -> "Tensor":
+        """y = 1 / (1 + e⁻ˣ)."""
+        return _made("sigmoid", ops.sigmoid(self.data), (self,))
+
+    def tanh(self) -> "Tensor":
+        """y = tanh x."""
+        return _made("tanh", ops.tanh(self.data), (self,))
+
+    def relu(self) -> "Tensor":
+        """y = max(x, 0); its gradient at 0 is 0."""
+        return _made("relu", ops.relu(self.data), (self,))
+
+    def softmax(self, axis: int = -1) -> "Tensor":
+        """y = eˣ / Σ eˣ along an axis."""
+        return self._through("Softmax", dim=axis)
+
+    def cross_entropy(self, target: Any, **options: Any) -> "Tensor":
+        """The mean of -ln softmax(x)[target]; options and shapes are CrossEntropyLoss's."""
+        return self._through("CrossEntropyLoss", target, **options)
+
+    def _through(self, layer: str, *more: Any, **options: Any) -> "Tensor":
+        from npnet import nn
+
+        found: Tensor = Tensor.apply(getattr(nn, layer)(**options), self, *more, state={})
+        return found
+
+    # ---- anything else -------------------------------------------------------------------------
+
+    @staticmethod
+    def apply(
+        f: Callable[..., Any],
+        *inputs: Any,
+        state: Mapping[str, Any] | None = None,
+        updates: dict[str, Array] | None = None,
+        **options: Any,
+    ) -> Any:
+        """A layer of npnet, or a function that returns (y, vjp), applied to tensors.
+
+            Tensor.apply(nn.Linear(3, 4), x, state={"weight": W, "bias": b})
+            Tensor.apply(lambda x: (x * x, lambda dy: 2 * x * dy), x)
+
+        f: called with arrays: of the inputs, after the state where there is one
+        inputs: tensors, arrays, None, or tuples of these
+        state: what a layer's state holds, tensors or arrays by name; {} for a layer without
+        updates: gets the entries of the state that the pass has changed, as running_mean
+        options: handed on as they are, as rng
+
+        y may be a tuple; its tensors are then returned as one. vjp(dy) returns Grads, a tuple of
+        one gradient per input, or the gradient alone where there is one input.
+        """
+        given: list[Tensor] = []
+
+        def plain(x: Any) -> Any:
+            if isinstance(x, Tensor):
+                given.append(x)
+                return x.data
+            return tuple(plain(part) for part in x) if isinstance(x, tuple) else x
+
+        arrays = [plain(x) for x in inputs]
+        names = [n for n, x in (state or {}).items() if isinstance(x, Tensor)]
+        count = len(given)
+        if state is not None:
+            arrays.insert(0, {name: plain(x) for name, x in state.items()})
+        made = Forward(*f(*arrays, **options))
+        if updates is not None:
+            updates |= made.updates
+
+        def vjp(dy: Any) -> tuple[Any, ...]:
+            grads = made.vjp(dy)
+            if isinstance(grads, Grads):
+                dx: list[Any] = []
+                _collect(inputs, grads.inputs, dx)
+                return (*dx, *(grads.params.get(name) for name in names))
+            several = grads if isinstance(grads, tuple) else (grads,)
+            dx = []
+            _collect(inputs, several, dx)
+            return tuple(dx)
+
+        name = getattr(f, "__name__", type(f).__name__)
+        creators = tuple(given)
+        if len(creators) != count + len(names):
+            raise ConfigError("a tensor of the state must be an entry of it, not part of one.")
+        if isinstance(made.y, tuple):
+            return _several(name, made.y, vjp, creators)
+        return _made(name, (np.asarray(made.y), vjp), creators)
+
+
+def _collect(inputs: Any, grads: Any, found: list[Any]) -> None:
+    """The gradients of the tensors among the inputs, in order, nested as these are."""
+    for x, g in zip(inputs, grads, strict=False):
+        if isinstance(x, tuple):
+            _collect(x, g if isinstance(g, tuple) else (g,) * len(x), found)
+        elif isinstance(x, Tensor):
+            found.append(g)
+
+
+def _sizes(shape: tuple[Any, ...]) -> Sequence[int]:
+    """(2, 3), or the one tuple that was given."""
+    return shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
+
+
+def _binary(name: str, f: Callable[[Array, Array], Made], a: Operand, b: Operand) -> Tensor:
+    one = a if isinstance(a, Tensor) else _like(a, b)
+    two = b if isinstance(b, Tensor) else _like(b, a)
+    return _made(name, f(one.data, two.data), (one, two))
+
+
+def _like(x: Operand, other: Operand) -> Tensor:
+    """A tensor of an array; of a Python number in the other's format, as NumPy has it."""
+    number = isinstance(x, int | float) and isinstance(other, Tensor)
+    return Tensor(np.asarray(x, other.data.dtype if number else None))  # type: ignore[union-attr]
+
+
+def _made(name: str, made: Made, creators: tuple[Tensor, ...]) -> Tensor:
+    """The result of an operation, recorded where anything that it was made from asks for it."""
+    y, vjp = made
+    t: Tensor = Tensor.__new__(Tensor)
+    t.data, t.grad, t.keeps_grad, t.creation_op = y, None, False, name
+    for creator in creators:
+        if creator.requires_grad and recording.on:
+            t.requires_grad, t.creators, t.vjp = True, creators, vjp
+            return t
+    t.requires_grad, t.creators, t.vjp = False, (), None
+    return t
+
+
+def _several(
+    name: str, ys: tuple[Array, ...], vjp: Callable[[Any], Any], creators: tuple[Tensor, ...]
+) -> tuple[Tensor, ...]:
+    """The results of an operation that has several."""
+    if not (recording.on and any(c.requires_grad for c in creators)):
+        return tuple(_made(name, (np.asarray(y), vjp), ()) for y in ys)
+    joint = Joint(creators, vjp, ys)
+    found = []
+    for i, y in enumerate(ys):
+        t = _made(name, (np.asarray(y), vjp), ())
+        if t.data.dtype.kind == "f":
+            t.requires_grad, t.creators, t.vjp = True, (joint,), joint.part(i)
+        found.append(t)
+    return tuple(found)
