@@ -50,3 +50,18 @@ def test_what_has_overflowed_stays_unknown():
     with using(Setting(PRECISIONS["float32"])):
         y = (huge + huge) - 1.0
     assert error_of(y)[0] == torch.inf
+
+
+def test_a_mask_leaves_the_bounds_of_what_it_lets_through() -> None:
+    q, k = (torch.arange(6.0).double().reshape(2, 3) - shift for shift in (1.25, 3.5))
+    with using(Setting(PRECISIONS["float32"])):
+        products = Bounded(q) @ Bounded(k).T
+        masked, whole = (
+            products + Bounded(torch.tensor([[0.5, last], [0.25, 0.5]]).double())
+            for last in (-torch.inf, 0.5)
+        )
+        again = masked + products, whole + products
+
+    seen = torch.isfinite(masked.value)
+    for one, other in ((masked, whole), again):
+        assert torch.equal(error_of(one)[seen], error_of(other)[seen])

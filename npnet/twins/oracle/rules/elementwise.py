@@ -82,9 +82,10 @@ def _sum(
         # masked by -inf, say: that is an exact number, and no overflow
         known: Any = plus(ea, eb)
         va, ea, vb, eb = (_without(infinite, x) for x in (va, ea, vb, eb))
-        rest = _sum(va, ea, vb, eb)
+        rest = _sum(va, ea, vb, eb, sum_a, sum_b, scattered)
         error = rest.error if rest.error is not None else torch.zeros_like(rest.value)
-        return Bounded(value, torch.where(infinite, 0.0 if known is None else known, error))
+        found = Bounded(value, torch.where(infinite, 0.0 if known is None else known, error))
+        return found.is_sum_of(rest.terms, rest.own_mass) if rest.terms else found
     if sum_a is None and sum_b is None and not scattered:
         return rounded(value, plus(ea, eb), underflow=False)
     # every term of one part is rounded once more for each term of the other
