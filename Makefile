@@ -5,10 +5,11 @@ READY := .venv/.ready
 ONE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 N ?= 100000
 EXAMPLES ?= 100
+RUNS ?= 20
 
 JOBS ?= 2
 
-.PHONY: verify test lint types mutants diagnoses soak bench speed hostile recorded sample clean
+.PHONY: verify test lint types mutants diagnoses soak bench speed hostile recorded runs sample clean
 
 verify: $(READY)  ## hold all of npnet's own layers against torch
 	$(ONE) $(BIN)/npnet verify --examples $(EXAMPLES) -j $(JOBS)
@@ -41,6 +42,12 @@ recorded: .venv-recorded/.ready  ## npnet's own layers against recorded answers,
 	.venv-recorded/bin/python -m pip install -q --upgrade 'pip>=25.1'
 	.venv-recorded/bin/python -m pip install -q -c constraints.txt -e '.[verify]'
 	touch $@
+
+runs: $(READY)  ## everything, run after run, each with a fresh seed: no false alarm (4: too little was seen)
+	for run in $$(seq $(RUNS)); do \
+		$(ONE) $(BIN)/npnet verify --profile nightly --examples $(EXAMPLES) -j $(JOBS) -q; code=$$?; \
+		echo "run $$run: exit $$code"; [ $$code = 0 ] || [ $$code = 4 ] || exit $$code; \
+	done
 
 sample: $(READY)  ## the published run in reports/sample/
 	$(ONE) $(BIN)/python -m tests.studies.sample
