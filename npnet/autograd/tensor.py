@@ -328,8 +328,9 @@ def _binary(name: str, f: Callable[[Array, Array], Made], a: Operand, b: Operand
 
 def _like(x: Operand, other: Operand) -> Tensor:
     """A tensor of an array; of a Python number in the other's format, as NumPy has it."""
-    number = isinstance(x, int | float) and isinstance(other, Tensor)
-    return Tensor(np.asarray(x, other.data.dtype if number else None))  # type: ignore[union-attr]
+    if isinstance(x, int | float) and isinstance(other, Tensor):
+        return Tensor(np.asarray(x, other.data.dtype))
+    return Tensor(x)
 
 
 def _made(name: str, made: Made, creators: tuple[Tensor, ...]) -> Tensor:

@@ -19,7 +19,16 @@ from npnet.cli.base import (
     prepare,
     settle,
 )
-from npnet.cli.options import at_least_one, formats, names, one_of, over_profile, seconds, shard
+from npnet.cli.options import (
+    at_least_one,
+    format_option,
+    names,
+    one_of,
+    over_profile,
+    report_dir_option,
+    seconds,
+    shard,
+)
 from npnet.cli.output import annotate, exit_code
 
 if TYPE_CHECKING:
@@ -96,17 +105,8 @@ DEVICES = ("cpu", "cuda", "auto", "recorded", "recorded:cuda")
 @click.option(
     "--require", callback=one_of("cuda"), metavar="cuda", help="Fail (4) without this device."
 )
-@click.option(
-    "--report-dir", metavar="DIR", help="Where the report goes. [default: reports/<date>-<id>]"
-)
-@click.option(
-    "--format",
-    "format",
-    default="text,html",
-    show_default=True,
-    callback=formats,
-    help="Of text, html, junit, markdown, github; beside results.jsonl. CI adds what it reads.",
-)
+@report_dir_option
+@format_option
 @click.option(
     "--baseline",
     metavar="DIR",

@@ -5,23 +5,14 @@ from pathlib import Path
 import click
 
 from npnet.cli.base import new_directory
-from npnet.cli.options import formats
+from npnet.cli.options import format_option, report_dir_option
 from npnet.cli.output import annotate, exit_code
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option(
-    "--report-dir", metavar="DIR", help="Where the result goes. [default: reports/<date>-<id>]"
-)
-@click.option(
-    "--format",
-    "format",
-    default="text,html",
-    show_default=True,
-    callback=formats,
-    help="Of text, html, junit, markdown, github; beside results.jsonl. CI adds what it reads.",
-)
+@report_dir_option
+@format_option
 @click.pass_context
 def report(
     ctx: click.Context, runs: tuple[str, ...], report_dir: str | None, format: tuple[str, ...]

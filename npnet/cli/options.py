@@ -98,3 +98,18 @@ def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> fl
             f"{_origin(ctx, param)} must be a time such as 90s, 10m or 1.5h, but is {value!r}."
         )
     return seconds
+
+
+# ---- options of several commands ----------------------------------------------------------------
+
+report_dir_option = click.option(
+    "--report-dir", metavar="DIR", help="Where the report goes. [default: reports/<date>-<id>]"
+)
+format_option = click.option(
+    "--format",
+    "format",
+    default="text,html",
+    show_default=True,
+    callback=formats,
+    help="Of text, html, junit, markdown, github; beside results.jsonl. CI adds what it reads.",
+)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from npnet.cli.base import REFERENCE, Refused, Unverifiable, needs_cuda, new_directory, prepare
-from npnet.cli.options import formats, one_of
+from npnet.cli.options import format_option, one_of, report_dir_option
 from npnet.cli.output import annotate, exit_code
 
 
@@ -75,17 +75,8 @@ def record(layers: tuple[str, ...], device: str, reference: str) -> None:
     metavar="DIR",
     help="Where the questions came from.",
 )
-@click.option(
-    "--report-dir", metavar="DIR", help="Where the report goes. [default: reports/<date>-<id>]"
-)
-@click.option(
-    "--format",
-    "format",
-    default="text,html",
-    show_default=True,
-    callback=formats,
-    help="Of text, html, junit, markdown, github; beside results.jsonl.",
-)
+@report_dir_option
+@format_option
 @click.pass_context
 def judge(
     ctx: click.Context,

@@ -169,6 +169,16 @@ def save(finding: Finding, folder: Path) -> None:
     (folder / "case.json").write_text(text + "\n", encoding="utf-8")
 
 
+def check_schema(path: Path, document: Any, wanted: str) -> None:
+    """Raise FileFormatError for a document that says to be another one, or says nothing."""
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema != wanted:
+        raise FileFormatError(
+            f"{path} must have the schema {wanted!r}, but has {schema!r}. It was written by "
+            "another version of npnet, or by something else."
+        )
+
+
 def load(folder: Path) -> Stored:
     """Read a finding back. Raises FileFormatError where files are missing, damaged or foreign."""
     path = folder / "case.json"
@@ -181,12 +191,7 @@ def load(folder: Path) -> Stored:
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise FileFormatError(f"{path} is damaged: {error}. Run npnet verify again.") from None
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA:
-        raise FileFormatError(
-            f"{path} must have the schema {SCHEMA!r}, but has {schema!r}. It was written by "
-            "another version of npnet, or by something else."
-        )
+    check_schema(path, document, SCHEMA)
     try:
         arrays = _arrays(folder / "arrays.npz")
         finding = _finding(document, arrays)

@@ -19,7 +19,7 @@ from npnet.verify.case import Example
 from npnet.verify.recorded.choose import rounded_up
 from npnet.verify.recorded.question import LICENCE, Record, Recorded
 from npnet.verify.spec import Answer, Expected
-from npnet.verify.store import FileFormatError, decode, encode
+from npnet.verify.store import FileFormatError, check_schema, decode, encode
 
 SCHEMA = "npnet-reference/1"
 BOUND = "bound of "
@@ -130,12 +130,7 @@ def read(folder: Path, layer: str, device: str) -> Record:
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise FileFormatError(f"{path} is damaged: {error}.") from None
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA:
-        raise FileFormatError(
-            f"{path} must have the schema {SCHEMA!r}, but has {schema!r}. It was written by "
-            "another version of npnet, or by something else."
-        )
+    check_schema(path, document, SCHEMA)
     try:
         if hashlib.sha256(data).hexdigest() != document["sha256"]:
             raise ValueError("its arrays are others than those that were recorded with it")
