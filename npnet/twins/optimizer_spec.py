@@ -16,6 +16,9 @@ from npnet.verify.spec import Answer, Drawn, Spec
 Shape = tuple[int, ...]
 Gradients = dict[str, Values]
 
+OPTIMIZERS: dict[type[torch.optim.Optimizer], OptimizerTwin] = {}
+"""How every optimizer of torch that has a spec is asked."""
+
 SHAPES: tuple[Shape, ...] = ((3,), (), (1,), (2, 3), (4, 1, 2), (0,), (33,))
 
 
@@ -67,6 +70,7 @@ def optimizer_spec(
         return lambda params, **config: kind(params, **config, **extra)
 
     twin = OptimizerTwin(built(optimizer), built(bounded or optimizer), together, told)
+    OPTIMIZERS[optimizer] = twin
 
     def answer(example: Example, precision: Precision, single: bool = False) -> Answer:
         return twin.answer(example, precision, single)

@@ -18,6 +18,14 @@ from npnet.verify.draw import FAMILIES, Pick, Values
 from npnet.verify.precision import PRECISIONS, Precision
 from npnet.verify.spec import Answer, Drawn, ReadsMask, Spec
 
+Told = Callable[[Config, Precision], Config]
+
+TOLD: dict[type[nn.Module], Told] = {}
+"""Configurations that depend on the format, by module: the specs' `told`."""
+
+RESTATED: dict[type[nn.Module], type[nn.Module]] = {}
+"""Modules in operations that the oracle knows, by those whose own it does not: `restated`."""
+
 __all__ = ["Claim", "Pick", "accepts", "build_module", "same", "spec"]
 
 
@@ -83,7 +91,7 @@ def spec(
     slow: bool = False,
     claims: Sequence[Claim] = (),
     read: Read = MappingProxyType({}),
-    told: Callable[[Config, Precision], Config] = lambda config, precision: config,
+    told: Told | None = None,
     restated: type[nn.Module] | None = None,
 ) -> Callable[[Callable[[Pick], Drawn]], Spec]:
     """Turn `def Name(pick): ... return config, inputs[, kwargs]` into the Spec of `module`.
@@ -107,6 +115,13 @@ def spec(
     modules = _Modules(module, ignores)
     bounded = modules if restated is None else _Modules(restated, ignores)
     READ[module] = read
+    if told is not None:
+        TOLD[module] = told
+    if restated is not None:
+        RESTATED[module] = restated
+
+    def as_told(config: Config, precision: Precision) -> Config:
+        return config if told is None else told(config, precision)
 
     def state(config: Config) -> dict[str, Values]:
         found: dict[str, Values] = {}
@@ -123,7 +138,7 @@ def spec(
         return found
 
     def answer(example: Example, precision: Precision, single: bool = False) -> Answer:
-        config = told(example.config, precision)
+        config = as_told(example.config, precision)
         return ask_module(
             modules(config, example.arrays),
             bounded(config, example.arrays),
@@ -137,7 +152,7 @@ def spec(
         )
 
     def values(example: Example, dtype: str, device: str, exact: bool) -> Mapping[str, Array]:
-        config = told(example.config, PRECISIONS[dtype])
+        config = as_told(example.config, PRECISIONS[dtype])
         return plain_module(
             modules(config, example.arrays),
             example,

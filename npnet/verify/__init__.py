@@ -6,6 +6,7 @@ affine = candidate("Linear")(adapt.stateful(Affine, {"W": "weight: o i -> i o", 
 run(affine).raise_if_diverged()
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from npnet.verify.candidate import Candidate as Candidate
@@ -20,11 +21,16 @@ from npnet.verify.parametrize import parametrize as parametrize
 
 if TYPE_CHECKING:
     from npnet.verify.engine import run as run
+    from npnet.verify.whole import Network as Network
+    from npnet.verify.whole import Training as Training
+    from npnet.verify.whole import compare as compare
+    from npnet.verify.whole import model as model
+
+_LATE = {"run": "engine", "Network": "whole", "Training": "whole", "compare": "whole", "model": "whole"}
+"""What a worker that only answers has no use for, by where it stands."""
 
 
 def __getattr__(name: str) -> Any:
-    if name == "run":  # which a worker that only answers has no use for
-        from npnet.verify.engine import run
-
-        return run
+    if name in _LATE:
+        return getattr(import_module(f"npnet.verify.{_LATE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -296,7 +296,7 @@ def _of_exception(error: BaseException, asked: Asked) -> Fault:
             name,
             Verdict.CONTRACT,
             f"{name} was written into ({text}). Work on a copy.",
-            _trace(error),
+            trace_of(error),
         )
     return _breakdown(Verdict.CRASH, error)
 
@@ -326,10 +326,10 @@ def _written(asked: Asked) -> str:
 def _breakdown(verdict: Verdict, error: BaseException) -> Fault:
     text = str(error).strip() or "no message"
     message = f"{type(error).__name__}: {text.splitlines()[0][:300]}"
-    return Fault("forward", verdict, message, _trace(error))
+    return Fault("forward", verdict, message, trace_of(error))
 
 
-def _trace(error: BaseException) -> str:
+def trace_of(error: BaseException) -> str:
     """The traceback from the candidate's own frames on."""
     frames = traceback.extract_tb(error.__traceback__)
     engine = str(Path(__file__).parent)

@@ -112,6 +112,7 @@ class Finding:
     failed: int = 0
     asked: int = 0
     first: int = 0  # examples until it was first seen, from 1
+    step: int = 0  # of a training run, from 1, in which it is seen first; failed and asked are steps
     agrees: tuple[str, ...] = ()
     explanations: tuple[Explanation, ...] = ()
     cause: str = ""  # the id of the finding whose cause is this one's too; its own where it leads
@@ -191,6 +192,37 @@ class Retried:
         return self.state == "STILL DIVERGES"
 
 
+@dataclass(frozen=True)
+class Step:
+    """One layer in one step of a training run.
+
+    state: "ok"; "wrong", by a fault of its own; "inherits", what an earlier place got wrong;
+        "unknown", where the bound is too large to say anything
+    ratio: the worst |got - want| / error bound of what says something, of all where nothing does
+    quantity: of the layer, whose ratio it is
+    """
+
+    state: str
+    ratio: float
+    quantity: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A training run beside torch's, from the same state on the same batches, in one dtype.
+
+    layers: by name in the order of the forward pass, the loss and the optimizer last; a step each
+    kinds: the layers' classes
+    comparable: the first step, from 1, from which on most bounds are too large; None: never
+    """
+
+    dtype: str
+    steps: int
+    layers: Mapping[str, tuple[Step, ...]]
+    kinds: Mapping[str, str]
+    comparable: int | None = None
+
+
 class Diverged(AssertionError):
     """A candidate and its twin answer a question differently."""
 
@@ -201,6 +233,7 @@ class Report:
 
     idle: whether nothing was asked since nothing falls to its shard
     retried: what the team accepts of these candidates, asked again
+    traces: training runs of a whole network, layer by layer and step by step
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -211,6 +244,7 @@ class Report:
     not_verified: list[str] = field(default_factory=list)
     idle: bool = False
     retried: list[Retried] = field(default_factory=list)
+    traces: list[Trace] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:

@@ -325,7 +325,7 @@ class Trial:
         quantities = [q for q in self.evidence.judged_quantities() if self.counts[q] == 0]
         c = self.candidate
         return Finding(
-            id=_identity(c, failure.quantity, self.dtype, example),
+            id=identity(c, failure.quantity, self.dtype, example),
             layer=c.name,
             twin=c.twin,
             quantity=failure.quantity,
@@ -504,7 +504,7 @@ def _is_fuller(a: Comparison | None, b: Comparison | None) -> bool:
     return a is not None and (b is None or b.want.size < a.want.size <= 50_000)
 
 
-def _identity(c: Candidate, quantity: str, dtype: str, example: Example | None) -> str:
+def identity(c: Candidate, quantity: str, dtype: str, example: Example | None) -> str:
     """A name for a finding that is the same in every run that finds the same."""
     digest = hashlib.sha256(f"{c.name} {c.target} {quantity} {dtype}".encode())
     if example is not None:

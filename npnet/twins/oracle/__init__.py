@@ -136,7 +136,7 @@ def ask_module(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecated arguments, which are asked too
-        with using(ours), _in_parts(module):
+        with using(ours), in_parts(module):
             way = Way(bounded=True)
             if together:
                 bounded = _pass(restated, example, way, mutates, constants, precision, None)
@@ -165,7 +165,7 @@ def plain_module(
 ) -> dict[str, Array]:
     """torch's own numbers to a question in this format, without bounds."""
     precision = PRECISIONS[dtype]
-    with warnings.catch_warnings(), _in_parts(module):
+    with warnings.catch_warnings(), in_parts(module):
         warnings.simplefilter("ignore")
         sets = range(example.sets)
         parts = [_pass(module, example, way, mutates, constants, precision, s) for s in sets]
@@ -177,7 +177,7 @@ def plainly(dtype: str, device: str = "cpu") -> Way:
     return Way(bounded=False, dtype=getattr(torch, dtype), device=device)
 
 
-def _in_parts(module: nn.Module) -> AbstractContextManager[None]:
+def in_parts(module: nn.Module) -> AbstractContextManager[None]:
     """Attention by its formula, where there is any: the fused kernels have no bounds."""
     fused = any(isinstance(part, nn.MultiheadAttention) for part in module.modules())
     return sdpa_kernel(SDPBackend.MATH) if fused else nullcontext()
@@ -405,4 +405,4 @@ def compare(
     return None
 
 
-__all__ = ["PRECISIONS", "ask_module", "plain_module", "plainly"]
+__all__ = ["PRECISIONS", "ask_module", "in_parts", "plain_module", "plainly"]

@@ -1,0 +1,90 @@
+"""How far every quantity of a step is off, in bounds, and whether the bound says anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npnet.verify.finding import Verdict
+from npnet.verify.judge import Failure, allowance, informative, ratio, value_fault
+from npnet.verify.precision import Precision
+from npnet.verify.spec import Expected
+from npnet.verify.whole.trace import Place, State
+
+
+@dataclass(frozen=True)
+class Margin:
+    """One quantity of one step.
+
+    ratio: the worst |got - want| / error bound; inf where something is missing or of another shape
+    failure: where it is more than can be rounding
+    informative: whether the bound is small beside the value, so that agreeing says something
+    """
+
+    ratio: float
+    failure: Failure | None
+    informative: bool
+
+
+def margins(
+    want: Mapping[Place, Expected],
+    got: Mapping[Place, Any],
+    state: State,
+    precision: Precision,
+    *,
+    layered: bool,
+) -> dict[Place, Margin]:
+    """Every quantity that both sides can have, in the order of blame.
+
+    state: the candidate's after the step: a buffer that it did not change is what it was
+    layered: whether the candidate's layers are known, so that a missing quantity is lost
+    """
+    found = {}
+    for place, expected in want.items():
+        value = got.get(place)
+        if value is None and place.quantity.startswith("next "):
+            value = state.get(_whole(place))
+        if value is None:
+            if not expected.required or not (layered or _is_due(place)):
+                continue
+            found[place] = _missing(place, expected)
+            continue
+        found[place] = margin(place, np.asarray(value), expected, precision)
+    return found
+
+
+def margin(place: Place, got: Any, expected: Expected, precision: Precision) -> Margin:
+    """One quantity, judged; its format is the layer's own affair, and judged there."""
+    want = expected.value[0]
+    if got.shape != want.shape:
+        message = f"{place} must have shape {want.shape}, as torch's, but has {got.shape}."
+        failure: Failure | None = Failure(place.quantity, Verdict.CONTRACT, message)
+        return Margin(np.inf, failure, informative=True)
+    allowed = allowance(expected, 0, precision, exact=False, norm=False)
+    failure = value_fault(place.quantity, got, expected, 0, allowed)
+    error = None if expected.error is None else expected.error[0]
+    off = ratio(got, want, error) if want.dtype.kind == "f" else 0.0
+    if failure is not None and failure.worst is not None and not np.isfinite(failure.worst.got):
+        off = np.inf
+    elif failure is not None and off == 0.0:
+        off = np.inf  # of something exact
+    # that integers agree says nothing of the arithmetic
+    says = want.dtype.kind == "f" and informative(expected, 0, allowed, precision)
+    return Margin(off, failure, says)
+
+
+def _missing(place: Place, expected: Expected) -> Margin:
+    what = f"{place} is missing, but torch has one of shape {expected.value[0].shape}."
+    return Margin(np.inf, Failure(place.quantity, Verdict.WRONG, what), informative=True)
+
+
+def _is_due(place: Place) -> bool:
+    """Whether a network of which only the whole is known has this, too."""
+    gradient = place.quantity.startswith("gradient of ")
+    return gradient and not place.quantity.startswith(("gradient of input", "gradient of y"))
+
+
+def _whole(place: Place) -> str:
+    local = place.quantity.removeprefix("next ")
+    return f"{place.path}.{local}" if place.path else local
