@@ -1,5 +1,5 @@
-"""The command `npnet`: verify, report, list, replay, repro, baseline, record, judge, doctor,
-init.
+"""The command `npnet`: verify, trace, compare, report, list, replay, repro, baseline, record,
+judge, doctor, init.
 
 Exit codes: 0 everything asked was verified; 1 at least one divergence; 2 usage or configuration;
 3 a candidate crashed, hung or could not be loaded; 4 nothing, or too little, could be verified.
@@ -30,6 +30,7 @@ from npnet.cli.recording import judge, record
 from npnet.cli.showing import doctor, list_
 from npnet.cli.starting import init
 from npnet.cli.stored import replay, repro
+from npnet.cli.tracing import compare, trace
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,7 +45,22 @@ def cli(ctx: click.Context) -> None:
         ctx.obj = found
 
 
-for command in (verify, report, replay, repro, baseline, record, judge, list_, doctor, init):
+COMMANDS = (
+    verify,
+    trace,
+    compare,
+    report,
+    replay,
+    repro,
+    baseline,
+    record,
+    judge,
+    list_,
+    doctor,
+    init,
+)
+
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -75,7 +75,7 @@ class Writer:
                 self._write(event)
             case "finding":
                 self.add(event["finding"])
-            case "layer" | "accepted":
+            case "layer" | "accepted" | "trace":
                 self._write(event)
             case "resumed":
                 self._replace()
@@ -185,6 +185,8 @@ def write(report: Report, directory: Path, formats: Collection[str] = ("html",))
             writer({"event": "layer", "result": result})
         for retried in report.retried:
             writer({"event": "accepted", "retried": retried})
+        for trace in report.traces:
+            writer({"event": "trace", "trace": trace})
         writer.end(report)
     return writer.complete(report)
 

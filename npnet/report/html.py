@@ -10,7 +10,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from npnet.report import words
+from npnet.report import traced, words
 from npnet.report.markup import Markup, element, join, table
 from npnet.report.overview import (
     BREAKS,
@@ -62,6 +62,7 @@ def _body(report: Report) -> Markup:
         _not_verified(report),
         _environment(report),
         _matrix(every),
+        traced.section(report.traces),
         _findings(report),
         _accepted(report),
         _passed(report),
@@ -82,7 +83,7 @@ def _header(report: Report) -> Markup:
     return join(
         element(
             "header",
-            element("p", "npnet verify", class_="brand"),
+            element("p", "npnet trace" if report.traces else "npnet verify", class_="brand"),
             element("h1", words.sentence(report)),
             element("p", f"{words.date(date)} · {took}" if date else took, class_="dim"),
             class_=_STATES[report.exit_code],

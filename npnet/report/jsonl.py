@@ -4,6 +4,7 @@
     {"schema": "npnet-results/1", "event": "finding", "finding": …, "folder": "failures/<id>"}
     {"schema": "npnet-results/1", "event": "layer", "result": …, "not_verified": […]}
     {"schema": "npnet-results/1", "event": "accepted", "retried": …}
+    {"schema": "npnet-results/1", "event": "trace", "trace": …}
     {"schema": "npnet-results/1", "event": "end", "exit_code": …, "seconds": …, "not_verified": […]}
 
 Arrays are abbreviated; they are whole in failures/<id>. inf and nan are the strings "inf", "-inf"
@@ -24,7 +25,7 @@ from npnet.verify.finding import Finding, Report
 from npnet.verify.store import FileFormatError
 
 SCHEMA = "npnet-results/1"
-EVENTS = ("run", "finding", "layer", "accepted", "end")
+EVENTS = ("run", "finding", "layer", "accepted", "trace", "end")
 
 _FIRST = 8  # elements of an array that are written
 

@@ -20,6 +20,8 @@ from npnet.verify.finding import (
     Report,
     Retried,
     Source,
+    Step,
+    Trace,
     Verdict,
     Worst,
     inherited,
@@ -78,6 +80,8 @@ def read(place: Path) -> Run:
                     report.layers.append(_layer(event["result"]))
                 case "accepted":
                     report.retried.append(_retried(event["retried"]))
+                case "trace":
+                    report.traces.append(_trace(event["trace"]))
                 case "end":
                     complete = not any(_CUT_OFF in text for text in event["not_verified"])
                     report.not_verified = [_text(text) for text in event["not_verified"]]
@@ -109,11 +113,13 @@ def _finding(event: Mapping[str, Any], directory: Path) -> Finding:
     texts = ["id", "layer", "twin", "quantity", "dtype", "device", "message", "protocol"]
     texts += ["traceback", "target"]
     counts = ("wrong", "size", "failed", "asked", "first")
+    step = int(told.get("step", 0))
     worst, source = told["worst"], told["source"]
     plain: dict[str, Any] = {name: _text(told[name]) for name in texts}
     plain |= {name: int(told[name]) for name in counts}
     return Finding(
         **plain,
+        step=step,
         verdict=Verdict(told["verdict"]),
         worst=None
         if worst is None
@@ -149,6 +155,22 @@ def _layer(told: Mapping[str, Any]) -> LayerResult:
         int(told["coverable"]),
         tuple(_text(u) for u in told["uncovered"]),
         dict(told.get("drawn", {})),
+    )
+
+
+def _trace(told: Mapping[str, Any]) -> Trace:
+    lost = told["comparable"]
+    return Trace(
+        _text(told["dtype"]),
+        int(told["steps"]),
+        {
+            layer: tuple(
+                Step(_text(c["state"]), float(c["ratio"]), _text(c["quantity"])) for c in cells
+            )
+            for layer, cells in told["layers"].items()
+        },
+        {layer: _text(kind) for layer, kind in told["kinds"].items()},
+        None if lost is None else int(lost),
     )
 
 
@@ -200,6 +222,7 @@ def merge(runs: Sequence[Run]) -> tuple[Report, bool]:
         [*lacking, *_missing(runs, parts, results, findings)],
         all(r.idle for r in reports),
         list({x.id: x for x in sorted(retried, key=lambda x: not x.holds)}.values()),
+        [trace for r in reports for trace in r.traces],
     )
     return merged, bool(lacking) or not all(run.complete for run in runs)
 

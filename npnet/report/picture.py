@@ -15,7 +15,8 @@ import numpy as np
 from npnet.contract import Array
 from npnet.report.markup import Markup
 from npnet.report.words import clean, superscript
-from npnet.verify.finding import Comparison
+from npnet.verify.finding import Comparison, Trace
+from npnet.verify.precision import PRECISIONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,7 @@ _BOTTOM, _TOP = -4.0, 8.0  # powers of ten that have a bar
 _SIDE = 150  # cells along a side of the map; more are joined to the worst of a few
 _DENSE = 1200  # cells, or points, beyond which they are an image inside the SVG
 _NOT_FINITE = "#9b4dae"
+_LEAST, _MOST = -4.0, 16.0  # powers of ten that a line is drawn through
 _INK = "#010203"  # becomes the text's own colour on the page
 _WITHIN, _BEYOND = "#4a90c4", "#e07b1a"
 _WIDTH, _HEIGHT = 3.9, 2.7  # inches
@@ -300,6 +302,46 @@ def _dots(axes: "Axes", x: Array, y: Array, beyond: Array) -> None:
             rasterized=dense,
             clip_on=False,
         )
+
+
+def by_step(trace: Trace, prefix: str) -> Markup:
+    """The err/bound of every layer over the steps; what is wrong by itself stands out."""
+    if trace.steps < 2:
+        return Markup()
+    figure, axes = _figure()
+    limit = PRECISIONS[trace.dtype].k
+    top = 0.0
+    for layer, cells in trace.layers.items():
+        known = [(k + 1, c) for k, c in enumerate(cells) if c.state != "unknown"]
+        if not known:
+            continue
+        x = np.array([k for k, _ in known])
+        with np.errstate(divide="ignore"):
+            y = np.clip(np.log10([c.ratio for _, c in known]), _LEAST, _MOST)
+        top = max(top, float(y.max()))
+        wrong = np.array([c.state == "wrong" for _, c in known])
+        axes.plot(x, y, color=_WITHIN, linewidth=0.8, alpha=0.6)
+        axes.plot(x[~wrong], y[~wrong], "o", color=_WITHIN, markersize=2.5)
+        axes.plot(x[wrong], y[wrong], "x", color=_BEYOND, markersize=4, markeredgewidth=1)
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            axes.annotate(
+                clean(layer or "network", 24),
+                (x[at], y[at]),
+                xytext=(3, 3),
+                textcoords="offset points",
+                fontsize=_SMALL - 1,
+                color=_INK,
+            )
+    axes.axhline(np.log10(limit), color=_INK, linewidth=0.8, linestyle=(0, (4, 2)))
+    marks = range(int(_LEAST), int(np.ceil(max(top, 1.0))) + 1)
+    marks = marks[:: max(1, int(np.ceil(len(marks) / 6)))]
+    axes.set_yticks(list(marks), labels=[f"10{superscript(m)}" for m in marks])
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlim(0.8, trace.steps + 0.2)
+    axes.set_xlabel("step")
+    axes.set_ylabel("err/bound")
+    return _inline(figure, prefix, "err/bound of every layer over the steps")
 
 
 # ---- figures -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npnet.report import words
+from npnet.report import traced, words
 from npnet.report.overview import follows
 from npnet.verify.finding import UNPROVEN, Finding, LayerResult, Report, Verdict
 
@@ -180,6 +180,7 @@ def summary(report: Report, kept: Path | None = None, *, verbose: bool = False) 
         parts.append(table(report.layers))
     if verbose and report.layers:
         parts.append(margins(report.layers))
+    parts += [traced.text(trace) for trace in report.traces]
     parts += words.beside(report)
     missing = words.not_verified(report)
     if missing:

@@ -41,6 +41,12 @@ _MEANINGS = {
     Verdict.INSUFFICIENT: "too little was seen to say anything",
 }
 
+_OF_A_RUN = {
+    "wiring": "each layer is right by itself, and what connects them is not as torch's",
+    "carried": "each step is right by itself, and what is kept between them is not as torch's",
+}
+"""Of findings that no layer alone shows, by the way they were asked."""
+
 _PROTOCOLS = {
     "again": "the pass asked a second time",
     "strided": "arrays that are Fortran-ordered, strided or reversed in memory",
@@ -81,8 +87,9 @@ def heading(finding: Finding) -> str:
 
 
 def where(finding: Finding) -> str:
-    """Layer, quantity, dtype and device."""
-    parts = (finding.layer, finding.quantity, finding.dtype, finding.device)
+    """Layer, quantity, step of a training run, dtype and device."""
+    step = f"step {finding.step}" if finding.step else ""
+    parts = (finding.layer, finding.quantity, step, finding.dtype, finding.device)
     return " · ".join(clean(p, 120) for p in parts if p)
 
 
@@ -90,7 +97,10 @@ def meaning(finding: Finding) -> str | None:
     """What the verdict means, with its name; None where the heading says it all."""
     if finding.verdict not in _MEANINGS:
         return None
-    return f"{finding.verdict}: {_MEANINGS[finding.verdict].format(dtype=finding.dtype)}"
+    said = _MEANINGS[finding.verdict].format(dtype=finding.dtype)
+    if finding.verdict is Verdict.WRONG:
+        said = _OF_A_RUN.get(finding.protocol, said)
+    return f"{finding.verdict}: {said}"
 
 
 def readings(finding: Finding) -> list[tuple[str, str]]:
@@ -121,9 +131,11 @@ def how_much(finding: Finding, written: Callable[[float], str] | None = None) ->
 
 
 def how_often(finding: Finding) -> str | None:
-    """In how many of the examples."""
+    """In how many of the examples, or of the steps of a training run."""
     if not finding.asked or not finding.failed:
         return None
+    if finding.step:
+        return f"{finding.failed} of {finding.asked} steps, first in step {finding.step}"
     first = f", first in example {finding.first}" if finding.first else ""
     return f"{finding.failed} of {finding.asked} examples{first}"
 

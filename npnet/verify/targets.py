@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -304,25 +305,60 @@ def _is_module(target: str) -> bool:
 def _of_file(
     target: str, path: str, name: str, twins: Twins | None
 ) -> tuple[list[Candidate], list[Finding]]:
+    location = _location(path)
+    try:
+        module = _loaded(location)
+    except (Exception, SystemExit) as error:
+        return [], [_unloadable(target, path, error)]
+    return _of_namespace(module, path, "::", name, twins)
+
+
+def _location(path: str) -> ModuleSpec:
+    """Where a file's module is. Raises ConfigError where there is no such Python file."""
     file = Path(path)
     if not file.is_file():
         near = get_close_matches(file.name, [p.name for p in Path(file.parent).glob("*.py")], 1)
         hint = f" Did you mean {file.parent / near[0]}?" if near else ""
         raise ConfigError(f"there is no file {path}.{hint}")
-    module_name = f"npnet_candidates_{file.stem}"
-    location = importlib.util.spec_from_file_location(module_name, file)
-    if location is None or location.loader is None:
+    found = importlib.util.spec_from_file_location(f"npnet_candidates_{file.stem}", file)
+    if found is None:
         raise ConfigError(f"{path} is not a Python file.")
+    return found
+
+
+def _loaded(location: ModuleSpec) -> ModuleType:
+    """The module of a file, run with its own folder to import from; raises what it raises."""
+    assert location.loader is not None and location.origin is not None
     module = importlib.util.module_from_spec(location)
-    sys.modules[module_name] = module
-    sys.path.insert(0, str(file.resolve().parent))
+    sys.modules[location.name] = module
+    here = str(Path(location.origin).resolve().parent)
+    sys.path.insert(0, here)
     try:
         location.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        return [], [_unloadable(target, path, error)]
     finally:
-        sys.path.remove(str(file.resolve().parent))
-    return _of_namespace(module, path, "::", name, twins)
+        sys.path.remove(here)
+    return module
+
+
+def object_of(target: str, kind: type) -> Any:
+    """The one object of a class in a file or a module: "nets.py", "nets.py::small", "nets:small".
+
+    Raises ConfigError where there is none, or several and none is named; what the code raises.
+    """
+    place, name, is_file = parted(target)
+    module = _loaded(_location(place)) if is_file else importlib.import_module(place)
+    known = {key: value for key, value in vars(module).items() if isinstance(value, kind)}
+    if name and name not in known:
+        raise ConfigError(
+            f"{place} holds no {kind.__name__} {name!r}.{nearest(name, list(known))}"
+        )
+    if not known:
+        raise ConfigError(f"{place} holds no npnet.verify.{kind.__name__}.")
+    if len(known) > 1 and not name:
+        raise ConfigError(
+            f"{place} holds several: {', '.join(known)}. Name one, as {place}::{next(iter(known))}."
+        )
+    return known[name] if name else next(iter(known.values()))
 
 
 def _of_module(

@@ -61,6 +61,7 @@ from npnet.verify.whole.trace import (
     LOSS,
     NETWORK,
     OPTIMIZER,
+    WIRING,
     Call,
     OwnStep,
     Place,
@@ -150,6 +151,7 @@ class _Fault:
     failure: Failure
     step: int  # from 0
     kind: str  # the class of the layer
+    how: str = "plain"  # it was asked: by itself, as "wiring", as "carried"
     steps: list[int] = field(default_factory=list)  # in which it is seen
     example: Example | None = None
     candidate: Candidate | None = None
@@ -260,7 +262,14 @@ class _Run:
         started = time.monotonic()
         asked = Settings(dtypes=tuple(dtypes), seed=self.seed, isolated=False)
         facts = {**environment()}
-        tell({"event": "run", "candidates": [self.network.name], "settings": asked})
+        tell(
+            {
+                "event": "run",
+                "candidates": [name or NETWORK for name in (*self.kinds, WIRING)],
+                "settings": asked,
+                "total": len(dtypes) * self.steps,
+            }
+        )
         report = Report(environment=facts, seed=self.seed)
         outcomes: dict[str, dict[str, Outcome]] = {}
         try:
@@ -299,6 +308,7 @@ class _InOneFormat:
         self.findings: list[Finding] = []
         self.unseen: list[str] = []
         self.asked = 0
+        self.wired: dict[str, float] = {}  # of what connects the layers: the worst err/bound
 
     def ask(self) -> None:
         """Layer by layer, step by step, and the whole run."""
@@ -357,7 +367,7 @@ class _InOneFormat:
                 failure = confirm(examiner, example, failure)
             place = Place(path, failure.quantity)
             self.faults.append(
-                _Fault(place, failure, k, self.run.kinds[path], [k], example, c, spec)
+                _Fault(place, failure, k, self.run.kinds[path], steps=[k], example=example, candidate=c, spec=spec)
             )
 
     def _known(self, path: str, quantity: str) -> _Fault | None:
@@ -389,7 +399,7 @@ class _InOneFormat:
             place = Place(OPTIMIZER, failure.quantity)
             steps = list(range(k, run.steps))
             self.faults.append(
-                _Fault(place, failure, k, name, steps, example, c, spec)
+                _Fault(place, failure, k, name, steps=steps, example=example, candidate=c, spec=spec)
             )
 
     # ---- step by step --------------------------------------------------------------------------
@@ -404,9 +414,10 @@ class _InOneFormat:
             except BrokeError as broke:
                 self._broke(k, broke)
                 return
-            found = self._margins(want, got)
-            for place, one in found.items():
+            for place, one in self._margins(want, got).items():
                 if one.failure is None:
+                    if one.informative:
+                        self.wired[str(place)] = max(one.ratio, self.wired.get(str(place), 0.0))
                     continue
                 known = self._known(place.layer, place.quantity)
                 if known is None:
@@ -432,7 +443,7 @@ class _InOneFormat:
             explanation = wiring.explained(
                 place, got.quantities.get(place), want.quantities, self.precision, calls
             )
-        fault = _Fault(place, failure, k, run.kinds.get(place.path, ""), [k])
+        fault = _Fault(place, failure, k, run.kinds.get(place.path, ""), WIRING, [k])
         fault.explanation = explanation
         self.faults.append(fault)
 
@@ -466,6 +477,8 @@ class _InOneFormat:
         args = (self.state, self.batches, run.seeds, run.rates)
         want = list(run.twin.run(self.state, self.batches, self.dtype, run.seeds, run.rates))
         got = run.runner.run(*args)
+        for k, (w, g) in enumerate(zip(want, got, strict=False), start=1):
+            self.tell({"event": "step", "dtype": self.dtype, "step": k, "twin": w, "own": g})
         shown = [self._margins(w, g) for w, g in zip(want, got, strict=False)]
         self.trace = self._traced(shown)
         if not any(f.example is None for f in self.faults):
@@ -479,7 +492,7 @@ class _InOneFormat:
         for k, step in enumerate(shown):
             for place, one in step.items():
                 if one.failure is not None:
-                    fault = _Fault(place, one.failure, k, self.run.kinds.get(place.path, ""), [k])
+                    fault = _Fault(place, one.failure, k, self.run.kinds.get(place.path, ""), "carried", [k])
                     fault.explanation = Explanation(
                         "carried",
                         f"step {k + 1} is right when it begins with torch's own state, and wrong "
@@ -523,14 +536,14 @@ class _InOneFormat:
     def _doubt(self, k: int, message: str) -> None:
         text = f"torch contradicts itself in step {k + 1}: {message}"
         failure = Failure("y", Verdict.ORACLE_DISAGREES, text)
-        self.faults.append(_Fault(Place(LOSS, "y"), failure, k, self.run.kinds.get(LOSS, ""), [k]))
+        self.faults.append(_Fault(Place(LOSS, "y"), failure, k, self.run.kinds.get(LOSS, ""), steps=[k]))
 
     def _broke(self, k: int, broke: BrokeError) -> None:
         if any(f.failure.verdict in BROKEN and f.place.path == broke.layer for f in self.faults):
             return
         failure = Failure("forward", Verdict.CRASH, str(broke), traceback=trace_of(broke.error))
         kind = self.run.kinds.get(broke.layer, "")
-        self.faults.append(_Fault(Place(broke.layer, "forward"), failure, k, kind, [k]))
+        self.faults.append(_Fault(Place(broke.layer, "forward"), failure, k, kind, steps=[k]))
 
     def _told(self) -> list[Finding]:
         """A finding for every fault, those of one layer under the first of them."""
@@ -561,24 +574,28 @@ class _InOneFormat:
         probe = f.comparison
         if example is not None and f.worst is not None and fault.spec is not None:
             assert fault.candidate is not None
-            smaller, again = _smaller(fault.candidate, fault.spec, self.precision, example, f)
+            fewer, smaller, again = _smaller(
+                fault.candidate, fault.spec, self.precision, example, f
+            )
             comparison, worst = again.comparison, again.worst
             wrong, size, message = again.wrong, again.size, again.message
             example = smaller
-        name = fault.place.path or NETWORK
+        name, quantity, twin = fault.place.path or NETWORK, fault.place.quantity, fault.kind
+        if fault.how != "plain":
+            name, quantity, twin = WIRING, str(fault.place), ""
         known = fault.spec is not None and fault.spec.name in specs()
         evidence = self.evidence.get(fault.place.path, Evidence())
         broken = {x.place.quantity for x in self.faults if x.place.path == fault.place.path}
         finding = Finding(
-            id=identity(replace(c, name=name), fault.place.quantity, self.dtype, example),
+            id=identity(replace(c, name=name), quantity, self.dtype, example),
             layer=name,
-            twin=fault.kind,
-            quantity=fault.place.quantity,
+            twin=twin,
+            quantity=quantity,
             verdict=f.verdict,
             dtype=self.dtype,
             device="cpu",
             message=message,
-            protocol="plain",
+            protocol=fault.how,
             case=example if known else None,
             smallest=comparison if known else None,
             probe=probe,
@@ -588,25 +605,25 @@ class _InOneFormat:
             failed=len(fault.steps),
             asked=run.steps,
             step=fault.step + 1,
-            agrees=tuple(q for q in evidence.judged_quantities() if q not in broken),
+            agrees=tuple(q for q in evidence.judged_quantities() if q not in broken)
+            if fault.how == "plain"
+            else (),
             explanations=explanations,
             source=c.source(fault.place.quantity),
             traceback=f.traceback,
         )
         if fault.example is None or not known or f.worst is None:
             return finding
-        return self._diagnosed(fault, finding)
+        return self._diagnosed(fault, finding, fewer)
 
-    def _diagnosed(self, fault: _Fault, finding: Finding) -> Finding:
+    def _diagnosed(self, fault: _Fault, finding: Finding, example: Example) -> Finding:
         """With why, as a layer by itself is told."""
         assert fault.candidate is not None and fault.spec is not None
         asked = Settings(dtypes=(self.dtype,), isolated=False)
         trial = Trial(
             fault.candidate, fault.spec, self.dtype, asked, lambda event: None, Coverage(), None
         )
-        assert finding.case is not None
-        optimizer = fault.spec.optimizer
-        trial.record.add({}, finding.case, [(finding.quantity, 0)], optimizer)
+        trial.record.add({}, example, [(finding.quantity, 0)], fault.spec.optimizer)
         (told,) = trial.explained([finding])
         return replace(told, cause="")
 
@@ -642,27 +659,32 @@ class _InOneFormat:
         return bare
 
     def outcomes(self) -> dict[str, Outcome]:
-        """What came of every layer."""
+        """What came of every layer, and of what connects them."""
         found = {}
         for name, e in self.evidence.items():
-            own = [f for f in self.findings if f.layer == (name or NETWORK)]
-            if not e.seen and not own:
-                continue
-            verdict = own[0].verdict if own else Verdict.PASS
-            if not own and any(f.layer == (name or NETWORK) for f in self.before):
-                verdict = next(f.verdict for f in self.before if f.layer == (name or NETWORK))
-            found[name or NETWORK] = Outcome(
-                verdict,
-                self.run.steps,
-                0.0,
-                dict(e.ratios),
-                dict(e.informative),
-                dict(e.canaries),
-                e.judged,
-                e.not_judged,
-                tuple(sorted(e.fallbacks)),
-            )
+            verdict = self._verdict(name or NETWORK)
+            if e.seen or verdict is not Verdict.PASS:
+                found[name or NETWORK] = Outcome(
+                    verdict,
+                    self.run.steps,
+                    0.0,
+                    dict(e.ratios),
+                    dict(e.informative),
+                    dict(e.canaries),
+                    e.judged,
+                    e.not_judged,
+                    tuple(sorted(e.fallbacks)),
+                )
+        known = dict.fromkeys(self.wired, self.run.steps)
+        found[WIRING] = Outcome(
+            self._verdict(WIRING), self.run.steps, 0.0, dict(self.wired), known, {}
+        )
         return found
+
+    def _verdict(self, name: str) -> Verdict:
+        """Of a layer in this dtype; what was wrong in another before is wrong in this one."""
+        own = [f for f in (*self.findings, *self.before) if f.layer == name]
+        return own[0].verdict if own else Verdict.PASS
 
 
 # ---- questions -----------------------------------------------------------------------------------
@@ -711,8 +733,8 @@ def _example(call: Call, spec: Spec, config: Mapping[str, Any], dtype: str, seed
 
 def _smaller(
     c: Candidate, spec: Spec, precision: Any, example: Example, failure: Failure
-) -> tuple[Example, Failure]:
-    """The same divergence on a few rows of the batch, and with simpler numbers."""
+) -> tuple[Example, Example, Failure]:
+    """The same divergence on a few rows of the batch, and then with simpler numbers."""
     examiner = Examiner(c, spec, precision)
     best = (example, failure)
 
@@ -729,14 +751,14 @@ def _smaller(
         return True
 
     if failure.verdict is not Verdict.WRONG:
-        return best
+        return example, *best
     for rows in _fewer(example):
         if fails(rows):
             break
     here = best[0]
     if sum(a.size for a in here.arrays.values()) <= _LARGE:
         shrink(here.one(0), lambda arrays: fails(here.replaced(arrays)), _SHRINK_SECONDS)
-    return best
+    return here, *best
 
 
 def _fewer(example: Example) -> Iterator[Example]:

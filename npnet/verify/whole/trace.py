@@ -2,7 +2,7 @@
 
 A place is (layer, quantity). Layers go by their names in the twin's module, "fc1"; the second call
 of one in the same step is "fc1 (2)". The loss is "loss", the optimizer "optimizer", and the network
-as a whole, where nothing is known of its layers, "network".
+as a whole, where nothing is known of its layers, "network"; what connects the layers "wiring".
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from npnet.contract import Array, State
 from npnet.verify.spec import Expected
 
-LOSS, OPTIMIZER, NETWORK = "loss", "optimizer", "network"
+LOSS, OPTIMIZER, NETWORK, WIRING = "loss", "optimizer", "network", "wiring"
 
 
 class Place(NamedTuple):
