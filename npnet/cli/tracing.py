@@ -65,6 +65,7 @@ def trace(
     prepare()
     from npnet.report.files import Writer
     from npnet.report.screen import Screen
+    from npnet.verify.whole.training import INTERRUPTED
 
     training = _training(ctx, target, steps)
     directory = Path(report_dir or new_directory())
@@ -90,7 +91,7 @@ def trace(
     if dump is not None:
         dumped.write(Path(dump))
     annotate(report, format)
-    ctx.exit(exit_code(report, any("interruption" in text for text in report.not_verified)))
+    ctx.exit(exit_code(report, INTERRUPTED in report.not_verified))
 
 
 def _show(screen: Any, event: Any, writer: Any) -> None:

@@ -337,7 +337,7 @@ def by_step(trace: Trace, prefix: str) -> Markup:
     marks = range(int(_LEAST), int(np.ceil(max(top, 1.0))) + 1)
     marks = marks[:: max(1, int(np.ceil(len(marks) / 6)))]
     axes.set_yticks(list(marks), labels=[f"10{superscript(m)}" for m in marks])
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlim(0.8, trace.steps + 0.2)
     axes.set_xlabel("step")
     axes.set_ylabel("err/bound")

@@ -1,4 +1,4 @@
-"""A training run beside torch's: a table of layers and steps, as text and as HTML, and a picture."""
+"""A training run beside torch's: a table of layers and steps, as text and HTML, and a picture."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ _MARKS = {"wrong": "✕", "inherits": "↳", "unknown": "?"}
 _CLASSES = {"ok": "ok", "wrong": "diverged", "inherits": "broken", "unknown": "unproven"}
 
 LEGEND = (
-    "The largest |got − torch| over the error bound, in the run that both make from the same state. "
-    "✕ is wrong by the layer's own fault or in what leads to it, ↳ inherits what came before, ? has "
-    "a bound too large to say anything: rounding has grown over the steps."
+    "The largest |got − torch| over the error bound, in the run that both make from the same "
+    "state. ✕ is wrong by the layer's own fault or in what leads to it, ↳ inherits what came "
+    "before, ? has a bound too large to say anything: rounding has grown over the steps."
 )
 
 
@@ -24,7 +24,9 @@ def columns(trace: Trace, most: int = _COLUMNS) -> list[int]:
     if trace.steps <= most:
         return list(range(trace.steps))
     chosen = {int(k) for k in np.linspace(0, trace.steps - 1, most - 1)}
-    wrong = (k for cells in trace.layers.values() for k, c in enumerate(cells) if c.state == "wrong")
+    wrong = (
+        k for cells in trace.layers.values() for k, c in enumerate(cells) if c.state == "wrong"
+    )
     first = min(wrong, default=None)
     return sorted(chosen | (set() if first is None else {first}))
 

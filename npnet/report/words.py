@@ -43,6 +43,7 @@ _MEANINGS = {
 
 _OF_A_RUN = {
     "wiring": "each layer is right by itself, and what connects them is not as torch's",
+    "compared": "the two differ by more than rounding",
     "carried": "each step is right by itself, and what is kept between them is not as torch's",
 }
 """Of findings that no layer alone shows, by the way they were asked."""
@@ -124,9 +125,10 @@ def how_much(finding: Finding, written: Callable[[float], str] | None = None) ->
         return None
     at = f" at {list(w.index)}" if w.index else ""
     by = "" if math.isnan(w.ratio) else f", err/bound {(written or ratio)(w.ratio)}"
+    whose = "the other" if finding.protocol == "compared" else "torch"
     return (
         f"{finding.wrong:,} of {finding.size:,} elements; worst{at}: got {number(w.got)}, "
-        f"torch has {number(w.want)}{by}"
+        f"{whose} has {number(w.want)}{by}"
     )
 
 

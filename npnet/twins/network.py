@@ -101,7 +101,7 @@ class TorchNetwork:
         return type(self._part(layer)).__name__
 
     def _part(self, layer: str) -> nn.Module:
-        if layer == LOSS:
+        if layer == LOSS and self.loss is not None:
             return self.loss
         found = self.module
         for name in layer.split(".") if layer else ():
@@ -164,7 +164,7 @@ class TorchNetwork:
     def step(
         self, state: State, batch: tuple[Any, ...], dtype: str, seed: int, *, moves: bool = False
     ) -> TwinStep:
-        """One pass from exactly this state, without the optimizer's step; checked by plain torch."""
+        """One pass from exactly this state, without a step; checked by plain torch."""
         precision = PRECISIONS[dtype]
         with using(Setting(precision)):
             found = self._live(state, Way(bounded=True), precision).step(batch, seed, moves=moves)
@@ -345,7 +345,7 @@ class _Watch:
         """The tensors whose gradient is wanted beside the parameters'."""
         found = []
         for _, args, kwargs, _, ys, _ in self._made:
-            found += [t for t in (*_flat(args), *_flat(list(kwargs.values())), *ys)]
+            found += [*_flat(args), *_flat(list(kwargs.values())), *ys]
         return [t for t in found if t.requires_grad]
 
     def quantities(
@@ -382,15 +382,13 @@ class _Watch:
         """The calls as a layer by itself can be asked them."""
         found = []
         for name, args, kwargs, state, ys, _ in self._made:
-            dys = []
+            dys: list[Array | None] = []
             for y in ys:
                 g = back.get(id(y)) if name != LOSS else torch.ones_like(_value(y))
                 if not y.is_floating_point():
                     dys.append(None)
                 else:
-                    dys.append(
-                        np.zeros(tuple(y.shape)) if g is None else pair(g)[0].copy()
-                    )
+                    dys.append(np.zeros(tuple(y.shape)) if g is None else pair(g)[0].copy())
             found.append(
                 Call(
                     name,
@@ -458,8 +456,11 @@ class _Stepper:
                 )
             if optimizer.state:
                 raise ConfigError("the optimizer has stepped before; give a new one.")
-            own = {n: p for n, p in params.items() if any(
-                p is q for g in optimizer.param_groups for q in g["params"])}
+            own = {
+                n: p
+                for n, p in params.items()
+                if any(p is q for g in optimizer.param_groups for q in g["params"])
+            }
             self.own, _, _ = optimizer_from_torch(optimizer, own)
         else:
             self.own = optimizer
@@ -474,9 +475,7 @@ class _Stepper:
             )
         self._twin = twin
         self.groups: tuple[Mapping[str, Any], ...] = getattr(self.own, "groups", ())
-        self.config = {
-            f: getattr(one, f) for f in getattr(one, "__dataclass_fields__", {})
-        }
+        self.config = {f: getattr(one, f) for f in getattr(one, "__dataclass_fields__", {})}
 
     def over(self, params: Mapping[str, Tensor], way: Way, precision: Precision) -> Any:
         """The optimizer of these tensors."""
@@ -537,7 +536,7 @@ def _places(module: nn.Module) -> dict[str, list[_Spot]]:
 
 
 def _for_format(module: nn.Module, precision: Precision) -> nn.Module:
-    """The module in float64, with what it would have in the format; all of it in known operations."""
+    """The module with what it has in a format, in operations that have rules."""
     for path, part in list(module.named_modules()):
         kind = type(part)
         told, restated = declared.TOLD.get(kind), declared.RESTATED.get(kind)
@@ -548,8 +547,11 @@ def _for_format(module: nn.Module, precision: Precision) -> nn.Module:
                     setattr(part, name, value)
         if restated is not None:
             parent, _, name = path.rpartition(".")
-            setattr(module.get_submodule(parent), name, declared.build_module(
-                restated, config_of(part).config))
+            setattr(
+                module.get_submodule(parent),
+                name,
+                declared.build_module(restated, config_of(part).config),
+            )
     for part in module.modules():
         for name, t in part._buffers.items():
             if t is not None and t.is_floating_point() and name in part._non_persistent_buffers_set:

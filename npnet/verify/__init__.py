@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from npnet.verify.whole import compare as compare
     from npnet.verify.whole import model as model
 
-_LATE = {"run": "engine", "Network": "whole", "Training": "whole", "compare": "whole", "model": "whole"}
+_LATE = {
+    "run": "engine",
+    "Network": "whole",
+    "Training": "whole",
+    "compare": "whole",
+    "model": "whole",
+}
 """What a worker that only answers has no use for, by where it stands."""
 
 

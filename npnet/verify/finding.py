@@ -112,7 +112,9 @@ class Finding:
     failed: int = 0
     asked: int = 0
     first: int = 0  # examples until it was first seen, from 1
-    step: int = 0  # of a training run, from 1, in which it is seen first; failed and asked are steps
+    step: int = (
+        0  # of a training run, from 1, in which it is seen first; failed and asked are steps
+    )
     agrees: tuple[str, ...] = ()
     explanations: tuple[Explanation, ...] = ()
     cause: str = ""  # the id of the finding whose cause is this one's too; its own where it leads

@@ -328,7 +328,8 @@ def _location(path: str) -> ModuleSpec:
 
 def _loaded(location: ModuleSpec) -> ModuleType:
     """The module of a file, run with its own folder to import from; raises what it raises."""
-    assert location.loader is not None and location.origin is not None
+    assert location.loader is not None
+    assert location.origin is not None
     module = importlib.util.module_from_spec(location)
     sys.modules[location.name] = module
     here = str(Path(location.origin).resolve().parent)
@@ -349,9 +350,7 @@ def object_of(target: str, kind: type) -> Any:
     module = _loaded(_location(place)) if is_file else importlib.import_module(place)
     known = {key: value for key, value in vars(module).items() if isinstance(value, kind)}
     if name and name not in known:
-        raise ConfigError(
-            f"{place} holds no {kind.__name__} {name!r}.{nearest(name, list(known))}"
-        )
+        raise ConfigError(f"{place} holds no {kind.__name__} {name!r}.{nearest(name, list(known))}")
     if not known:
         raise ConfigError(f"{place} holds no npnet.verify.{kind.__name__}.")
     if len(known) > 1 and not name:

@@ -1,6 +1,6 @@
 """Whole networks: a training run held against torch's, layer by layer and step by step."""
 
 from npnet.verify.whole.dumps import compare as compare
-from npnet.verify.whole.model import Training as Training
-from npnet.verify.whole.model import model as model
 from npnet.verify.whole.network import Network as Network
+from npnet.verify.whole.training import Training as Training
+from npnet.verify.whole.training import model as model

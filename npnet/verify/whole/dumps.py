@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,6 @@ import numpy as np
 from npnet.contract import Array, ConfigError
 from npnet.verify.environment import environment
 from npnet.verify.finding import (
-    Comparison,
     Explanation,
     Finding,
     LayerResult,
@@ -29,7 +29,6 @@ from npnet.verify.finding import (
     Trace,
     Verdict,
 )
-from npnet.verify.judge import Failure
 from npnet.verify.precision import PRECISIONS, Precision
 from npnet.verify.spec import Expected
 from npnet.verify.store import FileFormatError
@@ -219,38 +218,39 @@ def _held(name: str, one: Dump, other: Dump, bounds: Mapping[str, Array]) -> Mar
     return margin(place, got, Expected(want[np.newaxis], whole, None), precision)
 
 
-def _report(
-    found: Mapping[str, Margin], one: Dump, other: Dump, only: Sequence[str]
-) -> Report:
+def _report(found: Mapping[str, Margin], one: Dump, other: Dump, only: Sequence[str]) -> Report:
+    """What differs first is the finding; what differs after it may only inherit it."""
     steps = sorted({named(n).step for n in found})
-    layers = list(dict.fromkeys(named(n).layer for n in sorted(
-        found, key=lambda n: ("grad" in n.lower(), named(n).step))))
+    layers = list(dict.fromkeys(named(n).layer for n in found))
     wrong = [n for n, m in found.items() if m.failure is not None]
-    first = wrong[0] if wrong else None
-    culprit = None if first is None else (named(first).layer, named(first).step)
+    first = named(wrong[0]) if wrong else None
     formats = {f for d in (one, other) for f in d.formats.values() if f in PRECISIONS}
     dtype = max(formats, key=lambda f: PRECISIONS[f].u, default="float64")
     rows: dict[str, tuple[Step, ...]] = {}
-    outcomes = []
+    results, inheriting = [], []
     for layer in layers:
         cells = []
         for step in steps:
             here = {n: m for n, m in found.items() if named(n)[:2] == (step, layer)}
-            cells.append(_cell(here, own=(layer, step) == culprit))
+            own = first is not None and (layer, step) == (first.layer, first.step)
+            cells.append(_cell(here, own=own))
         rows[layer] = tuple(cells)
-        own = {n: m for n, m in found.items() if named(n).layer == layer}
-        bad = any(m.failure is not None for m in own.values())
+        own_margins = {n: m for n, m in found.items() if named(n).layer == layer}
+        bad = any(m.failure is not None for m in own_margins.values())
+        if bad and (first is None or layer != first.layer):
+            inheriting.append(f"{layer} (differs, and may only inherit it)")
+            continue
         ratios: dict[str, float] = {}
-        for n, m in own.items():
-            q = named(n).quantity
-            ratios[q] = max(m.ratio, ratios.get(q, 0.0))
+        for n, m in own_margins.items():
+            ratios[named(n).quantity] = max(m.ratio, ratios.get(named(n).quantity, 0.0))
         verdict = Verdict.WRONG if bad else Verdict.PASS
-        informative = dict.fromkeys(ratios, len(steps))
-        outcome = Outcome(verdict, len(steps), 0.0, ratios, informative, {})
-        outcomes.append(LayerResult(layer, "", {dtype: outcome}))
-    findings = [_finding(n, found[n], first, len(wrong), one, other) for n in wrong]
+        known = dict.fromkeys(ratios, len(steps))
+        outcome = Outcome(verdict, len(steps), 0.0, ratios, known, {})
+        results.append(LayerResult(layer, "", {dtype: outcome}))
+    findings = [_finding(wrong[0], found[wrong[0]], len(wrong), one, other)] if wrong else []
     trace = Trace(dtype, len(steps), rows, dict.fromkeys(rows, ""))
-    return Report(findings, outcomes, environment(), not_verified=list(only), traces=[trace])
+    missing = [*inheriting, *only]
+    return Report(findings, results, environment(), not_verified=missing, traces=[trace])
 
 
 def _cell(here: Mapping[str, Margin], *, own: bool) -> Step:
@@ -261,16 +261,14 @@ def _cell(here: Mapping[str, Margin], *, own: bool) -> Step:
     return Step(("wrong" if own else "inherits") if off else "ok", worst.ratio, name)
 
 
-def _finding(
-    name: str, m: Margin, first: str | None, count: int, one: Dump, other: Dump
-) -> Finding:
+def _finding(name: str, m: Margin, count: int, one: Dump, other: Dump) -> Finding:
     failure = m.failure
-    assert failure is not None and first is not None
+    assert failure is not None
     at = named(name)
-    rest = f"; {count - 1} more differ after it, and may only inherit it" if count > 1 else ""
+    rest = f"; {count - 1} more differ, and may only inherit it" if count > 1 else ""
     text = f"it is the first to differ, in the order of the pass{rest}"
-    explanations = (Explanation("first", text, 1.0, certain=False),) if name == first else ()
-    hint = _hint(failure, one.arrays[name], other.arrays[name])
+    explanations: tuple[Explanation, ...] = (Explanation("first", text, 1.0, certain=False),)
+    hint = _hint(one.arrays[name], other.arrays[name])
     if hint:
         explanations = (Explanation("layout", hint, 0.0, certain=True), *explanations)
     return Finding(
@@ -281,34 +279,27 @@ def _finding(
         verdict=failure.verdict,
         dtype=one.formats[name],
         device="",
-        message=failure.message,
-        smallest=None,
-        probe=_pictured(failure),
+        message=failure.message.replace("torch", "the other"),
+        protocol="compared",
+        probe=failure.comparison,
         worst=failure.worst,
         wrong=failure.wrong,
         size=failure.size,
         step=at.step,
         explanations=explanations,
-        cause=_slug(first),
     )
-
-
-def _pictured(failure: Failure) -> Comparison | None:
-    return failure.comparison
 
 
 def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:80]
 
 
-def _hint(failure: Failure, got: Array, want: Array) -> str | None:
+def _hint(got: Array, want: Array) -> str | None:
     """Whether the other has it in another order of axes."""
     if got.ndim < 2 or got.dtype.kind != "f" or not got.size:
         return None
     if sorted(got.shape) != sorted(want.shape):
         return None
-    from itertools import permutations
-
     for axes in permutations(range(got.ndim)):
         if axes == tuple(range(got.ndim)) or tuple(got.shape[i] for i in axes) != want.shape:
             continue

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from npnet.contract import State
 from npnet.verify.finding import Verdict
 from npnet.verify.judge import Failure, allowance, informative, ratio, value_fault
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Expected
-from npnet.verify.whole.trace import Place, State
+from npnet.verify.whole.trace import Place
 
 
 @dataclass(frozen=True)

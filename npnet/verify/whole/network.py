@@ -1,4 +1,4 @@
-"""What is asked where a whole network is: its layers by name, how they are wired, what trains it."""
+"""What is asked where a whole network is: its layers, how they are wired, what trains it."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -131,7 +131,7 @@ def check_layers(own: Sequence[str], twin: Sequence[str], params: Sequence[str])
 
 def as_batches(batches: Any, steps: int | None) -> list[tuple[Any, ...]]:
     """The batches as tuples of arrays. Raises ConfigError where they are something else."""
-    found = []
+    found: list[tuple[Any, ...]] = []
     for batch in batches:
         if steps is not None and len(found) == steps:
             break

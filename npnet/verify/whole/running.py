@@ -79,9 +79,7 @@ class Runner:
             y = out if isinstance(out, tuple) else (out,)
         return y[0] if len(y) == 1 else y
 
-    def _as_one(
-        self, whole: Function, state: State, batch: tuple[Any, ...], rng: Any
-    ) -> OwnStep:
+    def _as_one(self, whole: Function, state: State, batch: tuple[Any, ...], rng: Any) -> OwnStep:
         """A network of whose layers nothing is known."""
         inside = batch if self.has_loss or self.loss is None else batch[:-1]
         forward = _asked(NETWORK, whole, Case({"training": True}, state, inside, {}, rng))
@@ -157,7 +155,9 @@ class Runner:
         case = OptimizerCase(
             self.optimizer_config,
             {n: np.array(p) for n, p in params.items()},
-            tuple({n: None if g is None else np.array(g) for n, g in step.items()} for step in grads),
+            tuple(
+                {n: None if g is None else np.array(g) for n, g in step.items()} for step in grads
+            ),
             tuple(rates),
             groups=self.groups,
         )
@@ -183,9 +183,7 @@ class _Pass:
     def __call__(self, name: str, *inputs: Any, **kwargs: Any) -> Any:
         """A layer applied to tensors: a tensor, or the tuple of several."""
         if name not in self._of.layers:
-            raise ConfigError(
-                f"the network has no layer {name!r}, but {list(self._of.layers)}."
-            )
+            raise ConfigError(f"the network has no layer {name!r}, but {list(self._of.layers)}.")
         self._times[name] = self._times.get(name, 0) + 1
         call = call_name(name, self._times[name])
         local = self._of.local.get(name, {})

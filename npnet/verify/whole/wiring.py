@@ -44,9 +44,9 @@ def _ahead(
     place: Place, got: Any, want: Mapping[Place, Expected], precision: Precision
 ) -> Explanation:
     """Something else goes into a layer."""
-    made = {
-        p: e for p, e in want.items() if p.quantity == "y" or p.quantity.startswith("y ")
-    } | {p: e for p, e in want.items() if p.quantity.startswith("input ") and p != place}
+    made = {p: e for p, e in want.items() if p.quantity == "y" or p.quantity.startswith("y ")} | {
+        p: e for p, e in want.items() if p.quantity.startswith("input ") and p != place
+    }
     known = _matches(got, made, precision)
     right = _matches(want[place].value[0], made, precision, of=want[place])
     what = f"what goes into {place.layer or 'the network'} is not what goes into torch's"
@@ -72,7 +72,10 @@ def _back(
         text = f"nothing comes back to {layer}: what is made of its output has lost its record"
         return Explanation("wiring", text, 0.0, certain=True)
     sent = {
-        p: e for p, e in want.items() if p.quantity.startswith("gradient of ") and p != place
+        p: e
+        for p, e in want.items()
+        if p.quantity.startswith("gradient of ")
+        and p != place
         and p.quantity.startswith(("gradient of input", "gradient of y"))
     }
     known = _matches(got, sent, precision)
@@ -89,7 +92,9 @@ def _back(
         if _is_same(np.asarray(got), _times(want[place], factor), precision):
             text = f"{what}: it is {factor:g} times as large"
             return Explanation("wiring", text, 0.0, certain=True)
-    text = f"{what}, though every layer after it is right by itself: add up all paths on the way back"
+    text = (
+        f"{what}, though every layer after it is right by itself: add up all paths on the way back"
+    )
     return Explanation("wiring", text, 1.0, certain=False)
 
 

@@ -1,0 +1,311 @@
+"""One training run in one dtype, asked three times: by layer, by step, and as a whole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from npnet.contract import Array, State
+from npnet.verify.ask import trace_of
+from npnet.verify.candidate import Candidate
+from npnet.verify.case import Example, map_leaves
+from npnet.verify.examine import Evidence, Examiner, confirm
+from npnet.verify.finding import BROKEN, Explanation, Step, Trace, Verdict
+from npnet.verify.judge import Failure
+from npnet.verify.precision import PRECISIONS
+from npnet.verify.settings import Tell
+from npnet.verify.spec import Spec
+from npnet.verify.targets import own_function, specs
+from npnet.verify.whole import wiring
+from npnet.verify.whole.faults import Fault
+from npnet.verify.whole.margins import Margin, margins
+from npnet.verify.whole.network import places
+from npnet.verify.whole.questions import cast, example_of, in_format
+from npnet.verify.whole.running import BrokeError, Runner
+from npnet.verify.whole.trace import LOSS, NETWORK, OPTIMIZER, WIRING, OwnStep, Place, TwinStep
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A training run that is to be held against torch's.
+
+    twin: a npnet.twins.network.TorchNetwork
+    kinds: the class of every layer, of the loss and the optimizer, in the order of the pass
+    """
+
+    name: str
+    twin: Any
+    runner: Runner
+    kinds: Mapping[str, str]
+    batches: Sequence[tuple[Any, ...]]
+    seeds: Sequence[int]
+    rates: Sequence[float]
+
+    @property
+    def steps(self) -> int:
+        """The number of steps."""
+        return len(self.batches)
+
+
+class InOneFormat:
+    """The run in one dtype: what is wrong in it, what was seen of every layer, and the trace."""
+
+    trace: Trace
+
+    def __init__(self, run: Asked, dtype: str, tell: Tell) -> None:
+        self.run, self.dtype, self.tell = run, dtype, tell
+        self.precision = PRECISIONS[dtype]
+        self.state = in_format(run.twin.state, dtype)
+        self.batches = [map_leaves(b, "", lambda _, x: cast(x, dtype)) for b in run.batches]
+        self.evidence: dict[str, Evidence] = {name: Evidence() for name in run.kinds}
+        self.faults: list[Fault] = []
+        self.wired: dict[str, float] = {}  # of what connects the layers: the worst err/bound
+
+    def ask(self) -> None:
+        """Layer by layer, step by step, and the whole run."""
+        run = self.run
+        twin, seeds, rates = run.twin, run.seeds, run.rates
+        states, grads = [], []
+        for state, g in twin.trajectory(self.state, self.batches, self.dtype, seeds, rates):
+            states.append(in_format(state, self.dtype))
+            grads.append({n: None if x is None else cast(x, self.dtype) for n, x in g.items()})
+        exact: list[TwinStep] = []
+        for k, state in enumerate(states):
+            one = twin.step(state, self.batches[k], self.dtype, seeds[k])
+            exact.append(one)
+            if one.disagreement is not None:
+                self._doubt(k, one.disagreement)
+            self._layers(k, one)
+            self.tell({"event": "example", "layer": run.name, "dtype": self.dtype})
+        self._optimizer(grads)
+        self._between(states, exact)
+        self._whole()
+
+    # ---- layer by layer ------------------------------------------------------------------------
+
+    def _layers(self, k: int, step: TwinStep) -> None:
+        """Every call of every layer, with what torch's own was given."""
+        run = self.run
+        for call in step.calls:
+            path = LOSS if call.name == LOSS else Place(call.name, "").path
+            if path == LOSS:
+                ask = run.runner.loss
+            elif run.runner.whole is None:
+                ask = run.runner.layers[path]
+            else:
+                continue
+            if ask is None:
+                continue
+            kind = run.kinds[path]
+            spec = run.twin.spec(path)
+            c = Candidate(ask, kind, path or NETWORK, sources=places(ask))
+            known = spec.name in specs()
+            config, seed = run.runner.configs[path], run.seeds[k]
+            example = example_of(call, spec, config, self.dtype, seed, known=known)
+            self._ask_one(k, c, spec, example, path)
+
+    def _ask_one(self, k: int, c: Candidate, spec: Spec, example: Example, path: str) -> None:
+        examiner = Examiner(c, spec, self.precision)
+        for failure in examiner(example, self.evidence[path], protocols=("plain",)):
+            known = self._known(path, failure.quantity)
+            if known is not None:
+                if k not in known.steps:
+                    known.steps.append(k)
+                continue
+            if failure.worst is not None:
+                if examiner.overflows(example, 0):
+                    continue
+                failure = confirm(examiner, example, failure)
+            place = Place(path, failure.quantity)
+            self.faults.append(Fault(place, failure, k, c.twin, "plain", [k], example, c, spec))
+
+    def _known(self, path: str, quantity: str) -> Fault | None:
+        return next((f for f in self.faults if f.place == Place(path, quantity)), None)
+
+    def _optimizer(self, grads: Sequence[Mapping[str, Array | None]]) -> None:
+        """All steps of the optimizer, with torch's own gradients."""
+        run = self.run
+        name = run.twin.optimizer.name
+        spec = specs()[name]
+        arrays = {f"param {n}": self.state[n][np.newaxis] for n in run.twin.trainable}
+        for k, step in enumerate(grads, start=1):
+            for n, g in step.items():
+                if g is not None:
+                    arrays[f"grad {k} {n}"] = g[np.newaxis]
+        kwargs: dict[str, Any] = {"lr": tuple(run.rates), "restart": None}
+        if run.twin.optimizer.groups:
+            kwargs["groups"] = run.twin.optimizer.groups
+        config = run.twin.optimizer.config
+        example = Example(name, config, arrays, 1, ("normal",), 0, (), kwargs)
+        ask = run.runner.optimizer
+        c = Candidate(ask, name, OPTIMIZER, sources=places(ask))
+        examiner = Examiner(c, spec, self.precision)
+        for failure in examiner(example, self.evidence[OPTIMIZER], protocols=("plain",)):
+            if failure.worst is not None:
+                failure = confirm(examiner, example, failure)
+            k = _step_in(failure.quantity)
+            place = Place(OPTIMIZER, failure.quantity)
+            steps = list(range(k, run.steps))
+            self.faults.append(Fault(place, failure, k, name, "plain", steps, example, c, spec))
+
+    # ---- step by step --------------------------------------------------------------------------
+
+    def _between(self, states: Sequence[State], exact: Sequence[TwinStep]) -> None:
+        """The network as it is wired, with torch's layers in the place of those that are wrong."""
+        run = self.run
+        repaired = self._repaired()
+        for k, (state, want) in enumerate(zip(states, exact, strict=True)):
+            try:
+                got = repaired.step(state, self.batches[k], run.seeds[k])
+            except BrokeError as broke:
+                self._broke(k, broke)
+                return
+            for place, one in self._margins(want, got).items():
+                if one.failure is None:
+                    if one.informative:
+                        self.wired[str(place)] = max(one.ratio, self.wired.get(str(place), 0.0))
+                    continue
+                known = self._known(place.layer, place.quantity)
+                if known is None:
+                    self._note_wiring(k, place, one, want, got)
+                elif k not in known.steps:
+                    known.steps.append(k)
+                break
+
+    def _note_wiring(self, k: int, place: Place, one: Margin, want: TwinStep, got: OwnStep) -> None:
+        if any(f.example is None and f.step < k for f in self.faults):
+            return  # of what lies between the layers, the first is told
+        run = self.run
+        assert one.failure is not None
+        failure = one.failure
+        calls: dict[str, int] = {}
+        for call in want.calls:
+            path = Place(call.name, "").path
+            calls[path] = calls.get(path, 0) + 1
+        explanation = None
+        if run.runner.whole is None:
+            explanation = wiring.explained(
+                place, got.quantities.get(place), want.quantities, self.precision, calls
+            )
+        fault = Fault(place, failure, k, run.kinds.get(place.path, ""), WIRING, [k])
+        fault.explanation = explanation
+        self.faults.append(fault)
+
+    def _repaired(self) -> Runner:
+        """The candidate with torch's own layers where its own are wrong."""
+        runner = self.run.runner
+        broken = {f.place.path for f in self.faults if f.example is not None}
+        layers = {
+            name: self.run.twin.candidate(name) if name in broken else ask
+            for name, ask in runner.layers.items()
+        }
+        loss = self.run.twin.candidate(LOSS) if LOSS in broken else runner.loss
+        optimizer = runner.optimizer
+        if OPTIMIZER in broken:
+            own = own_function(self.run.twin.optimizer.name)
+            assert own is not None
+            optimizer = own
+        return replace(runner, layers=layers, loss=loss, optimizer=optimizer)
+
+    def _margins(self, want: TwinStep, got: OwnStep) -> dict[Place, Margin]:
+        layered = self.run.runner.whole is None
+        return margins(want.quantities, got.quantities, got.state, self.precision, layered=layered)
+
+    # ---- the whole run -------------------------------------------------------------------------
+
+    def _whole(self) -> None:
+        """The run from the first state on, in which every error is handed on."""
+        run = self.run
+        args = (self.state, self.batches, run.seeds, run.rates)
+        want = list(run.twin.run(self.state, self.batches, self.dtype, run.seeds, run.rates))
+        got = run.runner.run(*args)
+        for k, (w, g) in enumerate(zip(want, got, strict=False), start=1):
+            self.tell({"event": "step", "dtype": self.dtype, "step": k, "twin": w, "own": g})
+        shown = [self._margins(w, g) for w, g in zip(want, got, strict=False)]
+        self.trace = self._traced(shown)
+        if not any(f.example is None for f in self.faults):
+            if self.faults:
+                got = self._repaired().run(*args)
+                shown = [self._margins(w, g) for w, g in zip(want, got, strict=False)]
+            self._carried(shown)
+
+    def _carried(self, shown: Sequence[Mapping[Place, Margin]]) -> None:
+        """What is right in every step by itself, and wrong where one follows the other."""
+        for k, step in enumerate(shown):
+            for place, one in step.items():
+                if one.failure is not None:
+                    fault = Fault(
+                        place, one.failure, k, self.run.kinds.get(place.path, ""), "carried", [k]
+                    )
+                    fault.explanation = Explanation(
+                        "carried",
+                        f"step {k + 1} is right when it begins with torch's own state, and wrong "
+                        "after the steps before it: something is kept from one step to the next "
+                        "that should not be, or lost (a buffer, a cache, gradients that add up)",
+                        1.0,
+                        certain=False,
+                    )
+                    self.faults.append(fault)
+                    return
+
+    def _traced(self, shown: Sequence[Mapping[Place, Margin]]) -> Trace:
+        own = {(f.place.path, k) for f in self.faults for k in f.steps}
+        rows: dict[str, list[Step]] = {name: [] for name in self.run.kinds if self._is_shown(name)}
+        known: list[int] = []
+        for k, step in enumerate(shown):
+            known.append(sum(m.informative for m in step.values()))
+            for name, cells in rows.items():
+                here = [(p, m) for p, m in step.items() if p.path == name]
+                cells.append(_cell(here, own=(name, k) in own))
+        first = known[0] if known else 0
+        lost = next((k for k, n in enumerate(known) if 2 * n < first), None)
+        return Trace(
+            self.dtype,
+            len(shown),
+            {name: tuple(cells) for name, cells in rows.items()},
+            {name: self.run.kinds[name] for name in rows},
+            None if lost is None else lost + 1,
+        )
+
+    def _is_shown(self, name: str) -> bool:
+        """Layers of which a candidate that is one function shows nothing are left out."""
+        if self.run.runner.whole is None or name in (LOSS, OPTIMIZER):
+            return True
+        return any(p.startswith(f"{name}." if name else "") for p in self.run.twin.trainable)
+
+    # ---- what breaks down ----------------------------------------------------------------------
+
+    def _doubt(self, k: int, message: str) -> None:
+        text = f"torch contradicts itself in step {k + 1}: {message}"
+        failure = Failure("y", Verdict.ORACLE_DISAGREES, text)
+        self.faults.append(
+            Fault(Place(LOSS, "y"), failure, k, self.run.kinds.get(LOSS, ""), steps=[k])
+        )
+
+    def _broke(self, k: int, broke: BrokeError) -> None:
+        if any(f.failure.verdict in BROKEN and f.place.path == broke.layer for f in self.faults):
+            return
+        failure = Failure("forward", Verdict.CRASH, str(broke), traceback=trace_of(broke.error))
+        kind = self.run.kinds.get(broke.layer, "")
+        self.faults.append(Fault(Place(broke.layer, "forward"), failure, k, kind, steps=[k]))
+
+
+def _cell(here: Sequence[tuple[Place, Margin]], *, own: bool) -> Step:
+    """A layer in a step: the worst of what says something, and whether it is its own fault."""
+    bad = [(p, m) for p, m in here if m.failure is not None]
+    if bad:
+        place, worst = max(bad, key=lambda pm: pm[1].ratio)
+        return Step("wrong" if own else "inherits", worst.ratio, str(place))
+    if not here:
+        return Step("unknown", 0.0, "")
+    known = [(p, m) for p, m in here if m.informative]
+    place, worst = max(known or here, key=lambda pm: pm[1].ratio)
+    return Step("ok" if known else "unknown", worst.ratio, str(place))
+
+
+def _step_in(quantity: str) -> int:
+    """The step, from 0, of "params after step 3: w"."""
+    _, _, rest = quantity.partition("after step ")
+    number = rest.partition(":")[0]
+    return int(number) - 1 if number.isdigit() else 0

@@ -1,0 +1,229 @@
+"""A training run held against torch: which layer diverges first, in which step, and why.
+
+Every step is asked three times:
+
+layer   every call of every layer, the loss and the optimizer by itself, with torch's own numbers:
+        what is wrong here is that layer's own fault
+step    the network as it is wired, from torch's own state before the step, with torch's layers in
+        the place of those that are wrong: what is wrong here lies between the layers
+run     the whole run from the first state on, in which everything adds up: what is shown
+
+What is wrong only in the last is lost from one step to the next.
+"""
+
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from npnet.contract import ConfigError
+from npnet.verify.environment import environment, one_thread
+from npnet.verify.finding import LayerResult, Outcome, Report
+from npnet.verify.settings import Settings, Tell
+from npnet.verify.targets import own_function
+from npnet.verify.whole.asking import Asked, InOneFormat
+from npnet.verify.whole.faults import Telling
+from npnet.verify.whole.network import Network, as_batches, check_layers, function, network
+from npnet.verify.whole.running import Runner
+from npnet.verify.whole.trace import LOSS, NETWORK, OPTIMIZER, WIRING
+
+Rates = Sequence[float] | Callable[[int], float] | None
+
+
+def model(
+    candidate: Any,
+    module: Any,
+    batches: Any,
+    optimizer: Any = None,
+    *,
+    loss: Any = None,
+    lr: Rates = None,
+    steps: int | None = None,
+    dtypes: Sequence[str] = ("float64", "float32"),
+    seed: int = 0,
+    on_event: Tell | None = None,
+) -> Report:
+    """Hold a training run of a network against the same run of a torch module.
+
+    candidate: a npnet.train.Model, layers in a list or by the names of the module's, a
+        npnet.verify.Network of these, or a function of a Case that is the whole network
+    module: the torch.nn.Module that it claims to be; its state is where both begin
+    batches: (x, target) for every step, arrays or tensors; the last one is the loss's
+    optimizer: of torch.optim over the module's parameters, or of npnet.optim; by default the
+        candidate's own
+    loss: a module of torch, as nn.CrossEntropyLoss(); by default the twin of the candidate's own;
+        without one the module returns the loss
+    lr: the learning rate of every step, or a function of the step, from 0, as schedules are
+    steps: of the batches, how many; all by default
+    seed: of what layers draw
+
+    Raises ConfigError where the two cannot be held together: other names, other shapes.
+    """
+    asked = Training(candidate, module, batches, optimizer, loss=loss, lr=lr, steps=steps)
+    return asked.verify(dtypes=dtypes, seed=seed, on_event=on_event)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What `model` is asked, as a value: for a file that `npnet trace` reads.
+
+    The fields are the arguments of `model`; module may be a function without arguments that
+    builds it, and batches one that returns them.
+    """
+
+    candidate: Any
+    module: Any
+    batches: Any
+    optimizer: Any = None
+    loss: Any = None
+    lr: Rates = None
+    steps: int | None = None
+
+    def verify(
+        self,
+        *,
+        dtypes: Sequence[str] = ("float64", "float32"),
+        seed: int = 0,
+        on_event: Tell | None = None,
+    ) -> Report:
+        """Hold the run against torch's."""
+        return _report(_asked(self, seed), dtypes, seed, on_event or (lambda event: None))
+
+
+INTERRUPTED = "what came after the interruption"
+
+
+def _asked(training: Training, seed: int) -> Asked:
+    """A training run with its twin. Raises ConfigError where the two cannot be held together."""
+    module = training.module() if inspect.isfunction(training.module) else training.module
+    batches = training.batches() if inspect.isfunction(training.batches) else training.batches
+    own = network(training.candidate)
+    twin = _twin(training, own, module)
+    found = as_batches(batches, training.steps)
+    kinds = {name: twin.kind(name) for name in twin.layers}
+    if twin.loss is not None:
+        kinds[LOSS] = twin.kind(LOSS)
+    kinds[OPTIMIZER] = twin.optimizer.name
+    return Asked(
+        name=own.name,
+        twin=twin,
+        runner=_runner(own, twin),
+        kinds=kinds,
+        batches=found,
+        seeds=[int(s) for s in np.random.default_rng(seed).integers(0, 2**32, len(found))],
+        rates=_rates(training.lr, twin.optimizer.config["lr"], len(found)),
+    )
+
+
+def _twin(training: Training, own: Network, module: Any) -> Any:
+    """The TorchNetwork of a training run."""
+    try:
+        twins = import_module("npnet.twins.network")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ConfigError(
+            "a network is held against torch, which is not installed. Install it with: "
+            "pip install 'npnet[torch]'"
+        ) from None
+    one_thread()
+    optimizer = training.optimizer
+    if inspect.isfunction(optimizer):
+        optimizer = optimizer(module.parameters())
+    if optimizer is None:
+        optimizer = getattr(training.candidate, "optimizer", None)
+    if optimizer is None:
+        raise ConfigError(
+            "verify.model needs an optimizer: of torch.optim over the module's parameters, or of "
+            "npnet.optim, as optim.SGD(lr=0.1)."
+        )
+    loss = training.loss
+    if loss is None and own.loss is not None:
+        loss = twins.twin_of_loss(own.loss)
+    names = list(own.layers) or None
+    twin = twins.TorchNetwork(module, loss, optimizer, names)
+    if names is not None:
+        check_layers(names, twins.names_of(module), twin.trainable)
+    return twin
+
+
+def _rates(lr: Rates, own: float, steps: int) -> list[float]:
+    """The learning rate of every step."""
+    if lr is None:
+        return [own] * steps
+    rates = [float(lr(k)) for k in range(steps)] if callable(lr) else list(lr)
+    if len(rates) < steps:
+        raise ConfigError(f"lr must have a rate for each of {steps} steps, but has {len(rates)}.")
+    return rates[:steps]
+
+
+def _runner(own: Network, twin: Any) -> Runner:
+    """The candidate's network, ready to run; npnet's own loss and optimizer where it has none."""
+    ask_loss = None
+    if own.loss is not None:
+        ask_loss = function(own.loss, "the loss")
+    elif twin.loss is not None and not own.has_loss:
+        ask_loss = own_function(twin.kind(LOSS)) or twin.candidate(LOSS)
+    stepping = own_function(twin.optimizer.name)
+    assert stepping is not None
+    return Runner(
+        layers={n: function(layer, f"layer {n!r}") for n, layer in own.layers.items()},
+        wiring=own.forward,
+        whole=own.whole,
+        has_loss=own.has_loss,
+        loss=ask_loss,
+        optimizer=stepping if own.optimizer is None else function(own.optimizer, "the optimizer"),
+        configs={n: twin.config(n) for n in (*twin.layers, *([LOSS] if twin.loss else []))},
+        local={n: twin.local_state(n) for n in twin.layers},
+        trainable=twin.trainable,
+        optimizer_config=twin.optimizer.config,
+        groups=twin.optimizer.groups,
+        draws=twin.draws,
+    )
+
+
+def _report(run: Asked, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
+    """Every dtype, one after the other; told as it happens."""
+    started = time.monotonic()
+    asked = Settings(dtypes=tuple(dtypes), seed=seed, isolated=False)
+    tell(
+        {
+            "event": "run",
+            "candidates": [name or NETWORK for name in (*run.kinds, WIRING)],
+            "settings": asked,
+            "total": len(dtypes) * run.steps,
+        }
+    )
+    report = Report(environment=environment(), seed=seed)
+    outcomes: dict[str, dict[str, Outcome]] = {}
+    try:
+        for dtype in dtypes:
+            one = InOneFormat(run, dtype, tell)
+            one.ask()
+            telling = Telling(dtype, run.kinds, run.steps, one.evidence, report.findings)
+            found = []
+            for finding in telling.findings(one.faults):
+                found.append(finding)
+                tell({"event": "finding", "finding": finding})
+            if not found and not report.findings:
+                found = list(telling.insufficient())
+                for finding in found:
+                    tell({"event": "finding", "finding": finding})
+                report.not_verified += telling.unseen()
+            for layer, outcome in telling.outcomes(found, one.wired).items():
+                outcomes.setdefault(layer, {})[dtype] = outcome
+            report.findings += found
+            report.traces.append(one.trace)
+            tell({"event": "trace", "trace": one.trace})
+    except KeyboardInterrupt:
+        report.not_verified.append(INTERRUPTED)
+    for layer, by in outcomes.items():
+        result = LayerResult(layer, run.kinds.get(layer, ""), by)
+        report.layers.append(result)
+        tell({"event": "layer", "result": result, "not_verified": []})
+    report.seconds = time.monotonic() - started
+    return report
