@@ -312,7 +312,7 @@ def by_step(trace: Trace, prefix: str) -> Markup:
     limit = PRECISIONS[trace.dtype].k
     top = 0.0
     for layer, cells in trace.layers.items():
-        known = [(k + 1, c) for k, c in enumerate(cells) if c.state != "unknown"]
+        known = [(k + 1, c) for k, c in enumerate(cells) if c.state not in ("unknown", "fresh")]
         if not known:
             continue
         x = np.array([k for k, _ in known])

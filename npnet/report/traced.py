@@ -9,13 +9,20 @@ from npnet.report.markup import Markup, element, join, table
 from npnet.verify.finding import Step, Trace
 
 _COLUMNS = 8  # steps that a line of text has room for
-_MARKS = {"wrong": "✕", "inherits": "↳", "unknown": "?"}
-_CLASSES = {"ok": "ok", "wrong": "diverged", "inherits": "broken", "unknown": "unproven"}
+_MARKS = {"wrong": "✕", "inherits": "↳"}
+_CLASSES = {
+    "ok": "ok",
+    "fresh": "unproven",
+    "wrong": "diverged",
+    "inherits": "broken",
+    "unknown": "unproven",
+}
 
 LEGEND = (
     "The largest |got − torch| over the error bound, in the run that both make from the same "
     "state. ✕ is wrong by the layer's own fault or in what leads to it, ↳ inherits what came "
-    "before, ? has a bound too large to say anything: rounding has grown over the steps."
+    "before. In ( ) the bound of the run is too large to say anything, as rounding has grown over "
+    "the steps: the number is that of the step alone, from torch's own state before it."
 )
 
 
@@ -36,8 +43,8 @@ def comparable(trace: Trace) -> str | None:
     if trace.comparable is None:
         return None
     return (
-        f"{trace.dtype}: no longer comparable from step {trace.comparable}: what rounding may have "
-        "done by then is as large as the numbers (each step from torch's own state still is)"
+        f"{trace.dtype}: no longer comparable from step {trace.comparable}: by then rounding may "
+        "have done anything; in ( ) each step alone, from torch's own state"
     )
 
 
@@ -63,10 +70,16 @@ def text(trace: Trace) -> str:
 
 
 def _written(cell: Step) -> str:
-    mark = _MARKS.get(cell.state, "")
+    return _marked(cell, words.ratio(cell.ratio))
+
+
+def _marked(cell: Step, number: str) -> str:
+    """A ratio with what there is to say of it."""
     if cell.state == "unknown":
-        return mark
-    return f"{mark} {words.ratio(cell.ratio)}".strip()
+        return "?"
+    if cell.state == "fresh":
+        return f"({number})"
+    return f"{_MARKS.get(cell.state, '')} {number}".strip()
 
 
 def section(traces: Sequence[Trace]) -> Markup:
@@ -107,11 +120,9 @@ def _table(trace: Trace) -> Markup:
 
 
 def _cell(cell: Step) -> Markup:
-    mark = _MARKS.get(cell.state, "")
-    number = "" if cell.state == "unknown" else words.power(cell.ratio)
     return element(
         "td",
-        f"{mark} {number}".strip(),
+        _marked(cell, words.power(cell.ratio)),
         class_=f"n {_CLASSES[cell.state]}",
         title=words.clean(cell.quantity, 120),
     )

@@ -237,7 +237,7 @@ class _Live:
             with watch.on(self._module), _drawing(rng, way, of.draws):
                 inputs = xs if self._loss is None else xs[:-1]
                 _each(inputs, lambda t: t.requires_grad_() if t.is_floating_point() else t)
-                prediction = self._module(*inputs)
+                prediction = self._predicted(inputs)
                 if self._loss is None:
                     total = prediction
                 else:
@@ -259,6 +259,17 @@ class _Live:
         if moves:
             quantities |= self._move(grads, rate)
         return TwinStep(quantities, calls, arrays)
+
+    def _predicted(self, inputs: tuple[Any, ...]) -> Any:
+        try:
+            return self._module(*inputs)
+        except Exception as error:
+            given = ", ".join(str(tuple(x.shape)) for x in _flat(inputs))
+            hint = "" if self._loss is not None else " Without loss= it gets all of a batch."
+            raise ConfigError(
+                f"torch's {type(self._module).__name__} cannot take the batch, inputs of the shape "
+                f"{given}: {type(error).__name__}: {str(error).splitlines()[0]}.{hint}"
+            ) from error
 
     def _move(
         self, grads: Mapping[str, Tensor | None], rate: float | None

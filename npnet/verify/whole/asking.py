@@ -1,5 +1,6 @@
 """One training run in one dtype, asked three times: by layer, by step, and as a whole."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from npnet.verify.ask import trace_of
 from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example, map_leaves
 from npnet.verify.examine import Evidence, Examiner, confirm
-from npnet.verify.finding import BROKEN, Explanation, Step, Trace, Verdict
+from npnet.verify.finding import BROKEN, Step, Trace, Verdict
 from npnet.verify.judge import Failure
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.settings import Tell
@@ -23,7 +24,17 @@ from npnet.verify.whole.margins import Margin, margins
 from npnet.verify.whole.network import places
 from npnet.verify.whole.questions import cast, example_of, in_format
 from npnet.verify.whole.running import BrokeError, Runner
-from npnet.verify.whole.trace import LOSS, NETWORK, OPTIMIZER, WIRING, OwnStep, Place, TwinStep
+from npnet.verify.whole.trace import (
+    CARRIED,
+    LOSS,
+    NETWORK,
+    OPTIMIZER,
+    WIRING,
+    OwnStep,
+    Place,
+    TwinStep,
+    path_of,
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,7 @@ class InOneFormat:
         self.evidence: dict[str, Evidence] = {name: Evidence() for name in run.kinds}
         self.faults: list[Fault] = []
         self.wired: dict[str, float] = {}  # of what connects the layers: the worst err/bound
+        self.fresh: list[dict[Place, Margin]] = []  # of every step from torch's own state
 
     def ask(self) -> None:
         """Layer by layer, step by step, and the whole run."""
@@ -88,7 +100,7 @@ class InOneFormat:
         """Every call of every layer, with what torch's own was given."""
         run = self.run
         for call in step.calls:
-            path = LOSS if call.name == LOSS else Place(call.name, "").path
+            path = path_of(call.name)
             if path == LOSS:
                 ask = run.runner.loss
             elif run.runner.whole is None:
@@ -155,13 +167,16 @@ class InOneFormat:
         """The network as it is wired, with torch's layers in the place of those that are wrong."""
         run = self.run
         repaired = self._repaired()
+        self.fresh = []
         for k, (state, want) in enumerate(zip(states, exact, strict=True)):
             try:
                 got = repaired.step(state, self.batches[k], run.seeds[k])
             except BrokeError as broke:
                 self._broke(k, broke)
                 return
-            for place, one in self._margins(want, got).items():
+            found = self._margins(want, got)
+            self.fresh.append(found)
+            for place, one in found.items():
                 if one.failure is None:
                     if one.informative:
                         self.wired[str(place)] = max(one.ratio, self.wired.get(str(place), 0.0))
@@ -176,21 +191,17 @@ class InOneFormat:
     def _note_wiring(self, k: int, place: Place, one: Margin, want: TwinStep, got: OwnStep) -> None:
         if any(f.example is None and f.step < k for f in self.faults):
             return  # of what lies between the layers, the first is told
-        run = self.run
         assert one.failure is not None
-        failure = one.failure
-        calls: dict[str, int] = {}
-        for call in want.calls:
-            path = Place(call.name, "").path
-            calls[path] = calls.get(path, 0) + 1
-        explanation = None
-        if run.runner.whole is None:
-            explanation = wiring.explained(
-                place, got.quantities.get(place), want.quantities, self.precision, calls
-            )
-        fault = Fault(place, failure, k, run.kinds.get(place.path, ""), WIRING, [k])
-        fault.explanation = explanation
-        self.faults.append(fault)
+        layered = self.run.runner.whole is None
+        if layered:
+            calls = Counter(path_of(call.name) for call in want.calls)
+            own = got.quantities.get(place)
+            why = wiring.explained(place, own, want.quantities, self.precision, calls)
+        else:
+            why = wiring.of_a_whole(place, self._margins(want, got))
+        kind = self.run.kinds.get(place.path, "")
+        how = WIRING if layered else "plain"
+        self.faults.append(Fault(place, one.failure, k, kind, how, [k], explanation=why))
 
     def _repaired(self) -> Runner:
         """The candidate with torch's own layers where its own are wrong."""
@@ -217,35 +228,36 @@ class InOneFormat:
     def _whole(self) -> None:
         """The run from the first state on, in which every error is handed on."""
         run = self.run
-        args = (self.state, self.batches, run.seeds, run.rates)
         want = list(run.twin.run(self.state, self.batches, self.dtype, run.seeds, run.rates))
-        got = run.runner.run(*args)
+        got = self._ran(run.runner)
         for k, (w, g) in enumerate(zip(want, got, strict=False), start=1):
             self.tell({"event": "step", "dtype": self.dtype, "step": k, "twin": w, "own": g})
         shown = [self._margins(w, g) for w, g in zip(want, got, strict=False)]
         self.trace = self._traced(shown)
         if not any(f.example is None for f in self.faults):
             if self.faults:
-                got = self._repaired().run(*args)
+                got = self._ran(self._repaired())
                 shown = [self._margins(w, g) for w, g in zip(want, got, strict=False)]
             self._carried(shown)
+
+    def _ran(self, runner: Runner) -> list[OwnStep]:
+        """Every step until one breaks down."""
+        found: list[OwnStep] = []
+        try:
+            for one in runner.run(self.state, self.batches, self.run.seeds, self.run.rates):
+                found.append(one)
+        except BrokeError as broke:
+            self._broke(len(found), broke)
+        return found
 
     def _carried(self, shown: Sequence[Mapping[Place, Margin]]) -> None:
         """What is right in every step by itself, and wrong where one follows the other."""
         for k, step in enumerate(shown):
             for place, one in step.items():
                 if one.failure is not None:
-                    fault = Fault(
-                        place, one.failure, k, self.run.kinds.get(place.path, ""), "carried", [k]
-                    )
-                    fault.explanation = Explanation(
-                        "carried",
-                        f"step {k + 1} is right when it begins with torch's own state, and wrong "
-                        "after the steps before it: something is kept from one step to the next "
-                        "that should not be, or lost (a buffer, a cache, gradients that add up)",
-                        1.0,
-                        certain=False,
-                    )
+                    kind = self.run.kinds.get(place.path, "")
+                    fault = Fault(place, one.failure, k, kind, CARRIED, [k])
+                    fault.explanation = wiring.carried(k)
                     self.faults.append(fault)
                     return
 
@@ -256,8 +268,8 @@ class InOneFormat:
         for k, step in enumerate(shown):
             known.append(sum(m.informative for m in step.values()))
             for name, cells in rows.items():
-                here = [(p, m) for p, m in step.items() if p.path == name]
-                cells.append(_cell(here, own=(name, k) in own))
+                cell = _cell(name, step, own=(name, k) in own)
+                cells.append(self._alone(name, k, cell) if cell.state == "unknown" else cell)
         first = known[0] if known else 0
         lost = next((k for k, n in enumerate(known) if 2 * n < first), None)
         return Trace(
@@ -267,6 +279,22 @@ class InOneFormat:
             {name: self.run.kinds[name] for name in rows},
             None if lost is None else lost + 1,
         )
+
+    def _alone(self, name: str, k: int, unknown: Step) -> Step:
+        """What is known of a layer in a step that begins with torch's own state."""
+        for f in self.faults:
+            if f.place.path == name and k in f.steps and f.failure.worst is not None:
+                off = f.failure.worst.ratio * self.precision.k
+                return Step("wrong", off, str(f.place))
+        if name == OPTIMIZER:
+            ratios = self.evidence[name].ratios
+            own = {q: r for q, r in ratios.items() if _step_in(q) == k and "after step" in q}
+            quantity = max(own, key=lambda q: own[q], default=None)
+            return unknown if quantity is None else Step("fresh", own[quantity], quantity)
+        if k >= len(self.fresh):
+            return unknown
+        cell = _cell(name, self.fresh[k], own=False)
+        return replace(cell, state="fresh") if cell.state == "ok" else unknown
 
     def _is_shown(self, name: str) -> bool:
         """Layers of which a candidate that is one function shows nothing are left out."""
@@ -291,8 +319,9 @@ class InOneFormat:
         self.faults.append(Fault(Place(broke.layer, "forward"), failure, k, kind, steps=[k]))
 
 
-def _cell(here: Sequence[tuple[Place, Margin]], *, own: bool) -> Step:
+def _cell(name: str, step: Mapping[Place, Margin], *, own: bool) -> Step:
     """A layer in a step: the worst of what says something, and whether it is its own fault."""
+    here = [(p, m) for p, m in step.items() if p.path == name]
     bad = [(p, m) for p, m in here if m.failure is not None]
     if bad:
         place, worst = max(bad, key=lambda pm: pm[1].ratio)

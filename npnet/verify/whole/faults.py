@@ -161,9 +161,12 @@ class Telling:
                     )
 
     def outcomes(
-        self, findings: Sequence[Finding], wired: Mapping[str, float]
+        self, findings: Sequence[Finding], whole: str, wired: Mapping[str, float]
     ) -> dict[str, Outcome]:
-        """What came of every layer, and of what connects them (its margins: `wired`)."""
+        """What came of every layer, and of the network from torch's own state, called `whole`.
+
+        wired: the margins of that
+        """
         told = [*findings, *self.before]  # what was wrong in another dtype is in this one
 
         def verdict(layer: str) -> Verdict:
@@ -185,5 +188,5 @@ class Telling:
                     tuple(sorted(e.fallbacks)),
                 )
         known = dict.fromkeys(wired, self.steps)
-        found[WIRING] = Outcome(verdict(WIRING), self.steps, 0.0, dict(wired), known, {})
+        found[whole] = Outcome(verdict(whole), self.steps, 0.0, dict(wired), known, {})
         return found

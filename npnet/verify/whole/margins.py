@@ -70,8 +70,8 @@ def margin(place: Place, got: Any, expected: Expected, precision: Precision) -> 
         off = np.inf
     elif failure is not None and off == 0.0:
         off = np.inf  # of something exact
-    # that integers agree says nothing of the arithmetic
-    says = want.dtype.kind == "f" and informative(expected, 0, allowed, precision)
+    # that what is given, or is an integer, agrees says nothing of the arithmetic
+    says = error is not None and informative(expected, 0, allowed, precision)
     return Margin(off, failure, says)
 
 

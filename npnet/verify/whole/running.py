@@ -1,6 +1,6 @@
 """A candidate's network, run: one step from a given state, or a training run of several."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from npnet.verify.whole.trace import (
     LOSS,
     NETWORK,
     OPTIMIZER,
+    WIRING,
     OwnStep,
     Place,
     call_name,
@@ -62,7 +63,12 @@ class Runner:
         pass_ = _Pass(self, state, rng)
         inputs, target = (batch, None) if self.loss is None else (batch[:-1], batch[-1])
         xs = tuple(map_leaves(x, "", _leaf) for x in inputs)
-        prediction = self._wired(pass_, xs)
+        try:
+            prediction = self._wired(pass_, xs)
+        except (BrokeError, ConfigError):
+            raise
+        except Exception as error:
+            raise BrokeError(WIRING, error) from error
         total = prediction if self.loss is None else pass_.loss(self.loss, prediction, target)
         if not isinstance(total, Tensor) or total.data.size != 1:
             raise ConfigError("the loss of a network must be one number.")
@@ -122,19 +128,15 @@ class Runner:
         batches: Sequence[tuple[Any, ...]],
         seeds: Sequence[int],
         rates: Sequence[float],
-    ) -> "list[OwnStep]":
-        """Step after step from this state; a step that breaks down is the last."""
+    ) -> Iterator[OwnStep]:
+        """Step after step from this state. Raises BrokeError where one breaks down."""
         first = {name: state[name] for name in self.trainable}
         known: list[Mapping[str, Any]] = []
-        found: list[OwnStep] = []
         now = dict(state)
         for k, (batch, seed) in enumerate(zip(batches, seeds, strict=True)):
-            try:
-                one = self.step(now, batch, seed)
-                known.append({n: _as_gradient(g) for n, g in one.grads.items()})
-                params, states = self.stepped(first, known, rates[: k + 1])
-            except BrokeError:
-                break
+            one = self.step(now, batch, seed)
+            known.append({n: _as_gradient(g) for n, g in one.grads.items()})
+            params, states = self.stepped(first, known, rates[: k + 1])
             quantities = dict(one.quantities)
             for name, p in params.items():
                 quantities[Place(OPTIMIZER, f"{name} after the step")] = p
@@ -142,8 +144,7 @@ class Runner:
                 for name, value in entries.items():
                     quantities[Place(OPTIMIZER, f"state {key} of {name}")] = value
             now = {**one.state, **params}
-            found.append(replace(one, quantities=quantities, state=now))
-        return found
+            yield replace(one, quantities=quantities, state=now)
 
     def stepped(
         self,

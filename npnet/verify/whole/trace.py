@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from npnet.contract import Array, State
 from npnet.verify.spec import Expected
 
-LOSS, OPTIMIZER, NETWORK, WIRING = "loss", "optimizer", "network", "wiring"
+LOSS, OPTIMIZER, NETWORK = "loss", "optimizer", "network"
+WIRING, CARRIED = "wiring", "carried"
 
 
 class Place(NamedTuple):

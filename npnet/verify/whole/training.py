@@ -190,10 +190,11 @@ def _report(run: Asked, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
     """Every dtype, one after the other; told as it happens."""
     started = time.monotonic()
     asked = Settings(dtypes=tuple(dtypes), seed=seed, isolated=False)
+    whole = WIRING if run.runner.whole is None else NETWORK
     tell(
         {
             "event": "run",
-            "candidates": [name or NETWORK for name in (*run.kinds, WIRING)],
+            "candidates": [name or NETWORK for name in (*run.kinds, whole)],
             "settings": asked,
             "total": len(dtypes) * run.steps,
         }
@@ -214,7 +215,7 @@ def _report(run: Asked, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
                 for finding in found:
                     tell({"event": "finding", "finding": finding})
                 report.not_verified += telling.unseen()
-            for layer, outcome in telling.outcomes(found, one.wired).items():
+            for layer, outcome in telling.outcomes(found, whole, one.wired).items():
                 outcomes.setdefault(layer, {})[dtype] = outcome
             report.findings += found
             report.traces.append(one.trace)

@@ -1,6 +1,6 @@
 """What is wrong between the layers, where each of them is right: read off what went in."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -11,6 +11,7 @@ from npnet.verify.finding import Explanation
 from npnet.verify.judge import allowance, value_fault
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Expected
+from npnet.verify.whole.margins import Margin
 from npnet.verify.whole.trace import LOSS, Place
 
 _MOST_PAIRS = 400
@@ -38,6 +39,31 @@ def explained(
         "connects them"
     )
     return Explanation("wiring", text, 1.0, certain=False)
+
+
+def of_a_whole(place: Place, step: Mapping[Place, Margin]) -> Explanation:
+    """Where a network of which only the whole is known goes wrong first."""
+    right = [str(p) for p, m in step.items() if m.failure is None and p != place]
+    if place.layer == LOSS:
+        text = "the forward pass is off: the loss already differs"
+    elif not right:
+        text = "the loss and all gradients that are known differ"
+    else:
+        text = (
+            "on the way back from the loss it is the first that differs; "
+            f"{', '.join(right[:4])} agree"
+        )
+    return Explanation("first", text, 1.0, certain=False)
+
+
+def carried(k: int) -> Explanation:
+    """Why a step is wrong only after those before it."""
+    text = (
+        f"step {k + 1} is right when it begins with torch's own state, and wrong after the steps "
+        "before it: something is kept from one step to the next that should not be, or lost (a "
+        "buffer, a cache, gradients that add up)"
+    )
+    return Explanation("carried", text, 1.0, certain=False)
 
 
 def _ahead(
@@ -171,7 +197,3 @@ def _name(place: Place) -> str:
     if place.quantity == "gradient of y":
         return f"what comes back to {place.layer}"
     return str(place)
-
-
-Asks = Callable[[Place], Any]
-__all__ = ["LOSS", "explained"]

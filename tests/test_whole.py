@@ -1,0 +1,328 @@
+"""Whole networks held against torch: right ones agree, and a planted mistake is named."""
+
+import re
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn as tnn
+
+from npnet import nn, optim
+from npnet.contract import ConfigError, Forward, Grads
+from npnet.report.text import render
+from npnet.verify import Network, Training, adapt, model
+from tests.networks import PLANTED, RIGHT, STEPS, batches, seeded, shared
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_network_agrees_in_every_layer_and_step(name):
+    report = RIGHT[name].verify()
+
+    assert report.findings == []
+    assert report.exit_code == 0
+    for trace in report.traces:
+        states = {cell.state for cells in trace.layers.values() for cell in cells}
+        assert states <= {"ok", "fresh", "unknown"}
+        assert all(cells[0].state == "ok" for cells in trace.layers.values())
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda p: p.name)
+def test_the_layer_and_the_step_of_a_planted_mistake_are_named(planted):
+    report = planted.training.verify()
+
+    first = report.findings[0]
+    assert (first.layer, first.step) == (planted.layer, planted.step)
+    assert first.quantity.startswith(planted.quantity)
+    assert {f.layer for f in report.findings} == {planted.layer}
+    assert report.exit_code == 1
+
+
+# ---- what a candidate may be ---------------------------------------------------------------------
+
+
+def gradients(case):
+    """A network of two layers in one function, with its loss."""
+    x, t = case.inputs
+    W1, b1 = case.state["0.weight"], case.state["0.bias"]
+    W2, b2 = case.state["2.weight"], case.state["2.bias"]
+    h = np.maximum(x @ W1.T + b1, 0)
+    z = h @ W2.T + b2
+    e = np.exp(z - z.max(1, keepdims=True))
+    p = e / e.sum(1, keepdims=True)
+    rows = np.arange(len(t))
+
+    def vjp(dy):
+        dz = p.copy()
+        dz[rows, t] -= 1
+        dz *= dy / len(t)
+        dh = dz @ W2 * (h > 0)
+        return Grads(
+            (None, None),
+            {
+                "0.weight": dh.T @ x,
+                "0.bias": dh.sum(0),
+                "2.weight": dz.T @ h,
+                "2.bias": dz.sum(0),
+            },
+        )
+
+    return Forward(-np.log(p[rows, t]).mean().astype(x.dtype), vjp)
+
+
+def two_layers():
+    return seeded(lambda: tnn.Sequential(tnn.Linear(6, 8), tnn.ReLU(), tnn.Linear(8, 3)))
+
+
+def test_a_function_that_is_the_whole_network_with_its_loss():
+    asked = (two_layers(), batches(), optim.SGD(lr=0.125))
+
+    report = model(Network(whole=gradients, has_loss=True), *asked, loss=tnn.CrossEntropyLoss())
+
+    assert report.exit_code == 0
+    assert {r.layer for r in report.layers} == {"optimizer", "network"}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_first_wrong_gradient_of_a_whole_network_is_named_by_its_layer(dtype):
+    def wrong(case):
+        right = gradients(case)
+
+        def vjp(dy):
+            found = dict(right.vjp(dy).params)
+            found["0.weight"] = found["0.weight"] * 2
+            return Grads((None, None), found)
+
+        return Forward(right.y, vjp)
+
+    report = model(
+        Network(whole=wrong, has_loss=True),
+        two_layers(),
+        batches(),
+        optim.SGD(lr=0.125),
+        loss=tnn.CrossEntropyLoss(),
+        dtypes=(dtype,),
+    )
+
+    (finding,) = report.findings
+    assert (finding.layer, finding.quantity, finding.step) == ("0", "gradient of weight", 1)
+    assert "2.weight" not in finding.quantity
+    assert "gradient of bias of 2" in finding.explanations[0].text
+
+
+def test_torch_optimizers_groups_and_rates_are_taken_over():
+    module = two_layers()
+    groups = [
+        {"params": list(module[0].parameters())},
+        {"params": list(module[2].parameters()), "lr": 0.25},
+    ]
+    layers = [nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)]
+
+    report = model(
+        layers,
+        module,
+        batches(),
+        torch.optim.SGD(groups, lr=0.125, momentum=0.5),
+        loss=tnn.CrossEntropyLoss(),
+        lr=lambda step: 0.125 * 0.5**step,
+    )
+
+    assert report.findings == []
+
+
+def test_an_object_with_forward_and_backward_is_a_layer():
+    class Relu:
+        def forward(self, x):
+            self.mask = x > 0
+            return x * self.mask
+
+        def backward(self, dy):
+            return dy * self.mask
+
+    layers = [nn.Linear(6, 8), Relu(), nn.Linear(8, 3)]
+
+    report = model(
+        layers, two_layers(), batches(), optim.SGD(lr=0.125), loss=tnn.CrossEntropyLoss()
+    )
+
+    assert report.exit_code == 0
+
+
+def test_a_module_that_has_no_twin_is_asked_as_it_is():
+    class Scaled(tnn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = tnn.Parameter(torch.full((3,), 1.5))
+
+        def forward(self, x):
+            return x * self.scale**2
+
+    def scaled(case, slip=1.0):
+        x, s = case.inputs[0], case.state["scale"]
+
+        def vjp(dy):
+            return Grads((dy * s**2,), {"scale": (slip * 2 * dy * x * s).sum(0)})
+
+        return Forward(x * s**2, vjp)
+
+    module = seeded(lambda: tnn.Sequential(tnn.Linear(6, 3), Scaled()))
+    asked = (module, batches(), optim.SGD(lr=0.125))
+    loss = tnn.CrossEntropyLoss()
+
+    assert model([nn.Linear(6, 3), scaled], *asked, loss=loss).exit_code == 0
+    report = model([nn.Linear(6, 3), partial(scaled, slip=0.5)], *asked, loss=loss)
+    assert [(f.layer, f.quantity) for f in report.findings] == [("1", "gradient of scale")]
+
+
+def test_tied_parameters_get_one_gradient_of_both_uses():
+    class Tied(tnn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = tnn.Linear(6, 6, bias=False), tnn.Linear(6, 6, bias=False)
+            self.second.weight = self.first.weight
+
+        def forward(self, x):
+            return self.second(torch.tanh(self.first(x)))
+
+    def wired(call, x):
+        return call("second", call("first", x).tanh())
+
+    layers = {n: nn.Linear(6, 6, bias=False) for n in ("first", "second")}
+
+    report = model(
+        Network(layers, wired),
+        seeded(Tied),
+        batches(classes=6),
+        optim.SGD(lr=0.125),
+        loss=tnn.CrossEntropyLoss(),
+    )
+
+    assert report.findings == []
+
+
+# ---- chaos, breakdowns, what is carried ----------------------------------------------------------
+
+
+def test_where_rounding_may_have_done_anything_it_says_so_and_fails_nobody():
+    long = replace(RIGHT["residual"], batches=batches() * 4)
+
+    report = long.verify(dtypes=("float32",))
+
+    (trace,) = report.traces
+    assert report.exit_code == 0
+    assert trace.comparable is not None
+    assert all(cells[-1].state == "fresh" for cells in trace.layers.values())
+    assert f"no longer comparable from step {trace.comparable}" in render(report)
+
+
+def test_a_mistake_of_a_late_step_is_found_where_the_run_says_nothing():
+    def forgets(config, params, grads, lr):
+        found, v = [], {n: np.zeros_like(p) for n, p in params.items()}
+        for k, (g, rate) in enumerate(zip(grads, lr, strict=True)):
+            v = {n: (0 if k == 14 else config["momentum"]) * v[n] + g[n] for n in v}
+            params = {n: params[n] - rate * v[n] for n in v}
+            found.append(params)
+        return found
+
+    own = Network(RIGHT["shared"].candidate.layers, shared, optimizer=adapt.optimizer(forgets))
+    report = replace(RIGHT["shared"], candidate=own, batches=batches() * 4).verify()
+
+    assert (report.findings[0].layer, report.findings[0].step) == ("optimizer", 15)
+
+
+def test_a_layer_that_breaks_down_is_named():
+    def broken(case):
+        raise ZeroDivisionError("no such row")
+
+    layers = [nn.Linear(6, 8), broken, nn.Linear(8, 3)]
+
+    report = model(
+        layers, two_layers(), batches(), optim.SGD(lr=0.125), loss=tnn.CrossEntropyLoss()
+    )
+
+    assert report.exit_code == 3
+    assert [f.layer for f in report.findings] == ["1"]
+    assert "no such row" in report.findings[0].message
+
+
+def test_a_wiring_that_breaks_down_is_named():
+    def wired(call, x):
+        return call("out", call("fc", x) + np.zeros((5, 5)))
+
+    own = Network(RIGHT["shared"].candidate.layers, wired)
+
+    report = replace(RIGHT["shared"], candidate=own).verify(dtypes=("float64",))
+
+    assert report.exit_code == 3
+    assert [f.layer for f in report.findings] == ["wiring"]
+
+
+def test_what_is_kept_between_the_steps_of_the_whole_run_is_found():
+    calls = []
+
+    def wired(call, x):
+        calls.append(1)
+        late = len(calls) == STEPS + 3  # after every step by itself: the third of the run
+        return call("2", call("1", call("0", x * (1.5 if late else 1.0))))
+
+    layers = {"0": nn.Linear(6, 8), "1": nn.ReLU(), "2": nn.Linear(8, 3)}
+    report = model(
+        Network(layers, wired),
+        two_layers(),
+        batches(),
+        optim.SGD(lr=0.125),
+        loss=tnn.CrossEntropyLoss(),
+        dtypes=("float64",),
+    )
+
+    (finding,) = report.findings
+    assert (finding.protocol, finding.step, finding.quantity) == ("carried", 3, "input 0 of 0")
+
+
+# ---- what cannot be held together ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"candidate": {"fc": nn.Linear(6, 8)}}, "the candidate has a layer 'fc'"),
+        ({"candidate": [nn.Linear(6, 8), nn.ReLU()]}, "'2.weight' belongs to none"),
+        ({"candidate": 3}, "a network must be"),
+        ({"candidate": []}, "needs either layers"),
+        ({"module": 3}, "must be a torch.nn.Module"),
+        ({"loss": 3}, "must be a module of torch"),
+        ({"loss": None}, "Without loss= it gets all of a batch"),
+        ({"optimizer": None}, "needs an optimizer"),
+        ({"optimizer": optim.LBFGS()}, "that steps by dense gradients"),
+        ({"batches": []}, "at least one batch"),
+        ({"lr": [0.5]}, "a rate for each of 4 steps"),
+        ({"loss": tnn.CrossEntropyLoss(reduction="none")}, "the loss must be one number"),
+    ],
+)
+def test_what_cannot_be_held_together_is_refused(change, says):
+    layers = [nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)]
+    right = Training(
+        layers, two_layers(), batches(), optim.SGD(lr=0.125), loss=tnn.CrossEntropyLoss()
+    )
+
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        replace(right, **change).verify()
+
+
+def test_an_optimizer_of_other_parameters_is_refused():
+    other = torch.optim.SGD(two_layers().parameters(), lr=0.125)
+    layers = [nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)]
+
+    with pytest.raises(ConfigError, match="must step the parameters of the module"):
+        model(layers, two_layers(), batches(), other, loss=tnn.CrossEntropyLoss())
+
+
+def test_a_layer_of_a_wrong_name_in_the_wiring_is_refused():
+    def wired(call, x):
+        return call("fc9", x)
+
+    own = Network(RIGHT["shared"].candidate.layers, wired)
+
+    with pytest.raises(ConfigError, match="no layer 'fc9'"):
+        replace(RIGHT["shared"], candidate=own).verify()
