@@ -22,6 +22,7 @@ HEAVY = {"torch", "hypothesis", "scipy", "click", "rich", "jinja2", "matplotlib"
         ("npnet.autograd", HEAVY | {"npnet.optim", "npnet.verify", "npnet.twins"}),
         ("npnet.optim", {"torch", "hypothesis", "npnet.nn", "npnet.verify", "npnet.twins"}),
         ("npnet.verify", {"torch", "npnet.nn", "npnet.optim", "npnet.twins", "matplotlib", "rich"}),
+        ("npnet.verify.whole", {"torch", "npnet.nn", "npnet.optim", "npnet.twins", "matplotlib"}),
         ("npnet.twins", {"npnet.nn", "npnet.optim", "npnet.report", "matplotlib"}),
         ("npnet.report", {"torch", "npnet.nn", "npnet.twins", "matplotlib", "jinja2"}),
         ("npnet.cli", {"torch", "npnet.nn", "npnet.twins", "matplotlib", "jinja2"}),
@@ -49,7 +50,16 @@ def imports(path):
         ("nn", ("npnet.contract", "npnet.nn")),
         ("autograd", ("npnet.contract", "npnet.nn", "npnet.autograd")),
         ("optim", ("npnet.contract", "npnet.optim")),
-        ("verify", ("npnet.contract", "npnet.verify", "npnet.report", "npnet.twins.function")),
+        (
+            "verify",
+            (
+                "npnet.contract",
+                "npnet.autograd",  # a network's wiring is recorded by it
+                "npnet.verify",
+                "npnet.report",
+                "npnet.twins.function",
+            ),
+        ),
         ("twins", ("npnet.contract", "npnet.verify", "npnet.twins")),
         ("report", ("npnet.contract", "npnet.verify", "npnet.report")),
     ],

@@ -10,6 +10,7 @@ digits, measured by the largest element: |a - b| <= √u · max |b|.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import permutations
 from pathlib import Path
@@ -77,12 +78,10 @@ def compare(a: Any, b: Any) -> Report:
             f"the two dumps have no name in common: {_some(names)} in one, {_some(theirs)} in the "
             f"other.{hint} Name the arrays alike, as layer/quantity."
         )
-    found: dict[str, Margin] = {}
-    for name in _in_order(both):
-        found[name] = _held(name, one, other, bounds)
+    pairs = {name: _pair(name, one, other, bounds) for name in _in_order(both)}
     only = [f"{n} (only in the first)" for n in names if n not in other.arrays]
     only += [f"{n} (only in the second)" for n in theirs if n not in one.arrays]
-    return _report(found, one, other, only)
+    return _report(pairs, one, other, only)
 
 
 def dump(source: Any) -> Dump:
@@ -102,7 +101,7 @@ def dump(source: Any) -> Dump:
 
 def _of_npz(path: Path) -> Dump:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except Exception as error:  # zip, zlib and NumPy each have their own
         raise FileFormatError(f"{path} cannot be read as npz: {error}.") from None
@@ -199,14 +198,36 @@ def _coarser(a: str, b: str) -> Precision:
     return max(known, key=lambda p: p.u, default=PRECISIONS["float64"])
 
 
-def _held(name: str, one: Dump, other: Dump, bounds: Mapping[str, Array]) -> Margin:
+@dataclass(frozen=True)
+class _Pair:
+    """An array of both dumps, and how far they may be apart."""
+
+    got: Array
+    expected: Expected
+    precision: Precision
+
+    def held(self, got: Array) -> Margin:
+        """How far an array is from the other's."""
+        return margin(Place("", "it"), got, self.expected, self.precision)
+
+    def layout(self) -> str | None:
+        """Whether the other has it with its axes in another order, and in which."""
+        want = self.expected.value[0]
+        if self.got.ndim < 2 or sorted(self.got.shape) != sorted(want.shape):
+            return None
+        for axes in permutations(range(self.got.ndim)):
+            turned = self.got.transpose(axes)
+            if turned.shape == want.shape and self.held(turned).failure is None:
+                return f"it is the same with its axes in the order {axes}: another layout"
+        return None
+
+
+def _pair(name: str, one: Dump, other: Dump, bounds: Mapping[str, Array]) -> _Pair:
     got, want = one.arrays[name], other.arrays[name]
     precision = _coarser(one.formats[name], other.formats[name])
-    place = Place(named(name).layer, named(name).quantity)
+    error: Array | None = None
     if want.dtype.kind == "f":
         got, want = (np.asarray(x, np.float64) if x.dtype.kind == "f" else x for x in (got, want))
-    error: Array | None = None
-    if want.dtype.kind == "f" and got.shape == want.shape:
         known = bounds.get(bound_name(name))
         if known is not None and known.shape == want.shape:
             error = np.asarray(known, np.float64)
@@ -215,11 +236,12 @@ def _held(name: str, one: Dump, other: Dump, bounds: Mapping[str, Array]) -> Mar
             most = float(finite.max()) if finite.size else 0.0
             error = np.full(want.shape, np.sqrt(precision.u) * most / precision.k)
     whole = None if error is None else error[np.newaxis]
-    return margin(place, got, Expected(want[np.newaxis], whole, None), precision)
+    return _Pair(got, Expected(want[np.newaxis], whole, None), precision)
 
 
-def _report(found: Mapping[str, Margin], one: Dump, other: Dump, only: Sequence[str]) -> Report:
+def _report(pairs: Mapping[str, _Pair], one: Dump, other: Dump, only: Sequence[str]) -> Report:
     """What differs first is the finding; what differs after it may only inherit it."""
+    found = {name: pair.held(pair.got) for name, pair in pairs.items()}
     steps = sorted({named(n).step for n in found})
     layers = list(dict.fromkeys(named(n).layer for n in found))
     wrong = [n for n, m in found.items() if m.failure is not None]
@@ -247,7 +269,10 @@ def _report(found: Mapping[str, Margin], one: Dump, other: Dump, only: Sequence[
         known = dict.fromkeys(ratios, len(steps))
         outcome = Outcome(verdict, len(steps), 0.0, ratios, known, {})
         results.append(LayerResult(layer, "", {dtype: outcome}))
-    findings = [_finding(wrong[0], found[wrong[0]], len(wrong), one, other)] if wrong else []
+    findings = []
+    if wrong:
+        name = wrong[0]
+        findings = [_finding(name, found[name], pairs[name], len(wrong), one.formats[name])]
     trace = Trace(dtype, len(steps), rows, dict.fromkeys(rows, ""))
     missing = [*inheriting, *only]
     return Report(findings, results, environment(), not_verified=missing, traces=[trace])
@@ -261,25 +286,25 @@ def _cell(here: Mapping[str, Margin], *, own: bool) -> Step:
     return Step(("wrong" if own else "inherits") if off else "ok", worst.ratio, name)
 
 
-def _finding(name: str, m: Margin, count: int, one: Dump, other: Dump) -> Finding:
+def _finding(name: str, m: Margin, pair: _Pair, count: int, dtype: str) -> Finding:
     failure = m.failure
     assert failure is not None
     at = named(name)
     rest = f"; {count - 1} more differ, and may only inherit it" if count > 1 else ""
     text = f"it is the first to differ, in the order of the pass{rest}"
     explanations: tuple[Explanation, ...] = (Explanation("first", text, 1.0, certain=False),)
-    hint = _hint(one.arrays[name], other.arrays[name])
-    if hint:
-        explanations = (Explanation("layout", hint, 0.0, certain=True), *explanations)
+    layout = pair.layout()
+    if layout is not None:
+        explanations = (Explanation("layout", layout, 0.0, certain=True), *explanations)
     return Finding(
         id=_slug(name),
         layer=at.layer,
         twin="",
         quantity=at.quantity,
         verdict=failure.verdict,
-        dtype=one.formats[name],
+        dtype=dtype,
         device="",
-        message=failure.message.replace("torch", "the other"),
+        message=f"{name}: {failure.message.replace('torch', 'the other')}",
         protocol="compared",
         probe=failure.comparison,
         worst=failure.worst,
@@ -292,20 +317,6 @@ def _finding(name: str, m: Margin, count: int, one: Dump, other: Dump) -> Findin
 
 def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:80]
-
-
-def _hint(got: Array, want: Array) -> str | None:
-    """Whether the other has it in another order of axes."""
-    if got.ndim < 2 or got.dtype.kind != "f" or not got.size:
-        return None
-    if sorted(got.shape) != sorted(want.shape):
-        return None
-    for axes in permutations(range(got.ndim)):
-        if axes == tuple(range(got.ndim)) or tuple(got.shape[i] for i in axes) != want.shape:
-            continue
-        if np.allclose(got.transpose(axes), want, rtol=1e-3, atol=1e-6 * float(np.abs(want).max())):
-            return f"it is the same with its axes in the order {axes}: another layout"
-    return None
 
 
 def written(arrays: Mapping[str, Array], path: Path) -> None:
