@@ -1,7 +1,7 @@
 """One training run in one dtype, asked three times: by layer, by step, and as a whole."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -264,20 +264,20 @@ class InOneFormat:
     def _traced(self, shown: Sequence[Mapping[Place, Margin]]) -> Trace:
         own = {(f.place.path, k) for f in self.faults for k in f.steps}
         rows: dict[str, list[Step]] = {name: [] for name in self.run.kinds if self._is_shown(name)}
-        known: list[int] = []
+        lost: int | None = None
         for k, step in enumerate(shown):
-            known.append(sum(m.informative for m in step.values()))
+            known = [m.informative for m in step.values() if not m.exact]
+            if lost is None and 2 * sum(known) < len(known):
+                lost = k + 1
             for name, cells in rows.items():
                 cell = _cell(name, step, own=(name, k) in own)
                 cells.append(self._alone(name, k, cell) if cell.state == "unknown" else cell)
-        first = known[0] if known else 0
-        lost = next((k for k, n in enumerate(known) if 2 * n < first), None)
         return Trace(
             self.dtype,
             len(shown),
             {name: tuple(cells) for name, cells in rows.items()},
             {name: self.run.kinds[name] for name in rows},
-            None if lost is None else lost + 1,
+            lost,
         )
 
     def _alone(self, name: str, k: int, unknown: Step) -> Step:
@@ -301,6 +301,16 @@ class InOneFormat:
         if self.run.runner.whole is None or name in (LOSS, OPTIMIZER):
             return True
         return any(p.startswith(f"{name}." if name else "") for p in self.run.twin.trainable)
+
+    def unseen(self) -> Iterator[str]:
+        """Layers with bounds so large that what connects them to the others shows nothing."""
+        for name in self.run.kinds:
+            here = [m for step in self.fresh for p, m in step.items() if p.path == name]
+            if here and not any(m.informative or m.exact for m in here):
+                yield (
+                    f"what leads to {name or NETWORK} in {self.dtype} (the bounds that the layers "
+                    "before it add up to are too large)"
+                )
 
     # ---- what breaks down ----------------------------------------------------------------------
 

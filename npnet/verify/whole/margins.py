@@ -21,11 +21,13 @@ class Margin:
     ratio: the worst |got - want| / error bound; inf where something is missing or of another shape
     failure: where it is more than can be rounding
     informative: whether the bound is small beside the value, so that agreeing says something
+    exact: what is given, or is an integer, of which agreeing says nothing of the arithmetic
     """
 
     ratio: float
     failure: Failure | None
     informative: bool
+    exact: bool = False
 
 
 def margins(
@@ -70,9 +72,8 @@ def margin(place: Place, got: Any, expected: Expected, precision: Precision) -> 
         off = np.inf
     elif failure is not None and off == 0.0:
         off = np.inf  # of something exact
-    # that what is given, or is an integer, agrees says nothing of the arithmetic
     says = error is not None and informative(expected, 0, allowed, precision)
-    return Margin(off, failure, says)
+    return Margin(off, failure, says, exact=error is None)
 
 
 def _missing(place: Place, expected: Expected) -> Margin:

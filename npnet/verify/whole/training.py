@@ -214,7 +214,7 @@ def _report(run: Asked, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
                 found = list(telling.insufficient())
                 for finding in found:
                     tell({"event": "finding", "finding": finding})
-                report.not_verified += telling.unseen()
+                report.not_verified += [*telling.unseen(), *one.unseen()]
             for layer, outcome in telling.outcomes(found, whole, one.wired).items():
                 outcomes.setdefault(layer, {})[dtype] = outcome
             report.findings += found
