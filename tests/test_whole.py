@@ -12,7 +12,9 @@ from torch import nn as tnn
 from npnet import nn, optim
 from npnet.contract import ConfigError, Forward, Grads
 from npnet.report.text import render
+from npnet.twins.network import _clipped
 from npnet.verify import Network, Training, adapt, model
+from npnet.verify.precision import PRECISIONS
 from tests.networks import PLANTED, RIGHT, STEPS, batches, seeded, shared
 
 
@@ -326,3 +328,36 @@ def test_a_layer_of_a_wrong_name_in_the_wiring_is_refused():
 
     with pytest.raises(ConfigError, match="no layer 'fc9'"):
         replace(RIGHT["shared"], candidate=own).verify()
+
+
+# ---- clipping ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clip", [{"clip_norm": 0.125}, {"clip_value": 0.03}])
+def test_clipped_gradients_are_held_against_torchs(clip):
+    right = replace(RIGHT["residual"], **clip)
+
+    assert right.verify().findings == []
+
+    def wrong(grads):
+        norm = max(float(np.sqrt((g**2).sum())) for g in grads.values())  # of each by itself
+        return {n: g * min(1.0, 0.0625 / (norm + 1e-6)) for n, g in grads.items()}
+
+    own = replace(right.candidate, clip=wrong)
+    first = replace(right, candidate=own).verify(dtypes=("float64",)).findings[0]
+    assert first.quantity.startswith("clipped gradient of ")
+    assert first.step == 1
+
+
+def test_clipping_is_torchs():
+    grads = {n: torch.randn(3, 2, dtype=torch.float64) for n in "ab"}
+    params = {n: torch.nn.Parameter(torch.zeros_like(g)) for n, g in grads.items()}
+    for n, p in params.items():
+        p.grad = grads[n].clone()
+    torch.nn.utils.clip_grad_value_(params.values(), 0.75)
+    torch.nn.utils.clip_grad_norm_(params.values(), 0.5)
+
+    found = _clipped(grads, 0.75, 0.5, PRECISIONS["float64"])
+
+    for n, p in params.items():
+        torch.testing.assert_close(found[n], p.grad)

@@ -44,12 +44,20 @@ class TorchNetwork:
     layers: the names of the modules that are watched; None: the outermost ones that have a twin of
         their own, or no modules inside
     optimizer: of torch.optim, over the module's parameters, or of npnet.optim
+    clip_value, clip_norm: what every gradient, and then the norm of all, is cut down to
 
     Raises ConfigError for a name that no module has, and for optimizers that take a closure.
     """
 
     def __init__(
-        self, module: Any, loss: Any, optimizer: Any, layers: Sequence[str] | None = None
+        self,
+        module: Any,
+        loss: Any,
+        optimizer: Any,
+        layers: Sequence[str] | None = None,
+        *,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
         if not isinstance(module, nn.Module):
             raise ConfigError(f"the twin must be a torch.nn.Module, but is {module!r}.")
@@ -80,6 +88,7 @@ class TorchNetwork:
         if not self.trainable:
             raise ConfigError(f"{type(module).__name__} has no parameters to train.")
         self.optimizer = _Stepper(optimizer, dict(module.named_parameters()))
+        self.clip_value, self.clip_norm = clip_value, clip_norm
         self.draws = any(_is_random(part) for part in self.module.modules())
 
     # ---- what it is ----------------------------------------------------------------------------
@@ -250,10 +259,17 @@ class _Live:
                 )
             wanted = [*self._trained.values(), *watch.asked()]
             found = torch.autograd.grad(total, wanted, allow_unused=True)
-        grads = dict(zip(self._trained, found, strict=False))
+        grads: dict[str, Tensor | None] = dict(zip(self._trained, found, strict=False))
         back = {id(t): g for t, g in zip(wanted, found, strict=True)}
         quantities = watch.quantities(back, self._precision)
         quantities |= _of_parameters(grads, of, self._precision)
+        if of.clip_value is not None or of.clip_norm is not None:
+            clipped = _clipped(grads, of.clip_value, of.clip_norm, self._precision)
+            grads |= clipped
+            for n, g in clipped.items():
+                if g is not None:
+                    place = Place(OPTIMIZER, f"clipped gradient of {n}")
+                    quantities[place] = _expect(_kept(g), self._precision)
         calls = watch.calls(back)
         arrays = {n: None if g is None else pair(g)[0].copy() for n, g in grads.items()}
         if moves:
@@ -448,6 +464,25 @@ def _of_parameters(
         place = Place("" if layer is None else layer, f"gradient of {local}")
         if g is not None:
             found[place] = _expect(_kept(g), precision)
+    return found
+
+
+def _clipped(
+    grads: Mapping[str, Tensor | None],
+    value: float | None,
+    norm: float | None,
+    precision: Precision,
+) -> dict[str, Tensor | None]:
+    """torch.nn.utils.clip_grad_value_, then clip_grad_norm_, as operations that have rules."""
+    found = dict(grads)
+    if value is not None:
+        value = float(np.asarray(value, precision.name))  # what the format has for it
+        found = {n: None if g is None else g.clamp(-value, value) for n, g in found.items()}
+    if norm is not None:
+        norms = [torch.linalg.vector_norm(g) for g in found.values() if g is not None]
+        total = torch.linalg.vector_norm(torch.stack(norms))
+        factor = (norm / (total + 1e-6)).clamp(max=1.0)
+        found = {n: None if g is None else g * factor for n, g in found.items()}
     return found
 
 

@@ -31,6 +31,7 @@ class Network:
         module's state_dict(), its inputs are a batch's, less the target; with `has_loss` the target
         too, and it returns the loss
     loss: of (prediction, target), as a layer; without it npnet's own
+    clip: a function of the gradients by name that returns them clipped; without it npnet's own
     optimizer: what `adapt.optimizer` makes of one's own; without it npnet's own
     """
 
@@ -40,6 +41,7 @@ class Network:
     has_loss: bool = False
     loss: Any = None
     optimizer: Any = None
+    clip: Callable[[Any], Any] | None = None
     name: str = "network"
 
     def __post_init__(self) -> None:

@@ -35,6 +35,7 @@ class Runner:
     """A candidate's network with everything that it takes to run it.
 
     layers, loss: functions of a Case by name; whole: the network as one, with its loss or without
+    clip: a function of all gradients
     configs: the twin's constructor arguments of every layer
     local: the names of a layer's state inside of it, and in the whole state
     owners: the layer of every parameter, and its name there
@@ -51,12 +52,24 @@ class Runner:
     trainable: tuple[str, ...]
     optimizer_config: Config
     groups: tuple[Mapping[str, Any], ...] = ()
+    clip: Callable[[Any], Mapping[str, Any]] | None = None
     draws: bool = False
 
     # ---- one step ------------------------------------------------------------------------------
 
     def step(self, state: State, batch: tuple[Any, ...], seed: int) -> OwnStep:
-        """Forward, loss and backward from this state; what the buffers are then."""
+        """Forward, loss, backward and clipping from this state; what the buffers are then."""
+        one = self._passed(state, batch, seed)
+        if self.clip is None:
+            return one
+        try:
+            clipped = dict(self.clip(one.grads))
+        except Exception as error:
+            raise BrokeError(OPTIMIZER, error) from error
+        quantities = {Place(OPTIMIZER, f"clipped gradient of {n}"): g for n, g in clipped.items()}
+        return OwnStep({**one.quantities, **quantities}, one.state, clipped)
+
+    def _passed(self, state: State, batch: tuple[Any, ...], seed: int) -> OwnStep:
         rng = np.random.default_rng(seed) if self.draws else None
         if self.whole is not None:
             return self._as_one(self.whole, state, batch, rng)

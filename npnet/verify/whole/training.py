@@ -42,6 +42,8 @@ def model(
     *,
     loss: Any = None,
     lr: Rates = None,
+    clip_value: float | None = None,
+    clip_norm: float | None = None,
     steps: int | None = None,
     dtypes: Sequence[str] = ("float64", "float32"),
     seed: int = 0,
@@ -58,12 +60,14 @@ def model(
     loss: a module of torch, as nn.CrossEntropyLoss(); by default the twin of the candidate's own;
         without one the module returns the loss
     lr: the learning rate of every step, or a function of the step, from 0, as schedules are
+    clip_value, clip_norm: what every gradient, and then the norm of all together, is cut down to,
+        as torch.nn.utils has it
     steps: of the batches, how many; all by default
     seed: of what layers draw
 
     Raises ConfigError where the two cannot be held together: other names, other shapes.
     """
-    asked = Training(candidate, module, batches, optimizer, loss=loss, lr=lr, steps=steps)
+    asked = Training(candidate, module, batches, optimizer, loss, lr, clip_value, clip_norm, steps)
     return asked.verify(dtypes=dtypes, seed=seed, on_event=on_event)
 
 
@@ -81,6 +85,8 @@ class Training:
     optimizer: Any = None
     loss: Any = None
     lr: Rates = None
+    clip_value: float | None = None
+    clip_norm: float | None = None
     steps: int | None = None
 
     def verify(
@@ -115,7 +121,7 @@ def _asked(training: Training, seed: int) -> Asked:
         kinds=kinds,
         batches=found,
         seeds=[int(s) for s in np.random.default_rng(seed).integers(0, 2**32, len(found))],
-        rates=_rates(training.lr, twin.optimizer.config["lr"], len(found)),
+        rates=_rates(_lr(training), twin.optimizer.config["lr"], len(found)),
     )
 
 
@@ -145,10 +151,31 @@ def _twin(training: Training, own: Network, module: Any) -> Any:
     if loss is None and own.loss is not None:
         loss = twins.twin_of_loss(own.loss)
     names = list(own.layers) or None
-    twin = twins.TorchNetwork(module, loss, optimizer, names)
+    value, norm = (_of_either(training, name) for name in ("clip_value", "clip_norm"))
+    twin = twins.TorchNetwork(module, loss, optimizer, names, clip_value=value, clip_norm=norm)
     if names is not None:
         check_layers(names, twins.names_of(module), twin.trainable)
     return twin
+
+
+def _lr(training: Training) -> Rates:
+    """The rates, or else the schedule of a Model that counts steps."""
+    schedule = getattr(training.candidate, "schedule", None)
+    if training.lr is not None or schedule is None:
+        return training.lr
+    if getattr(training.candidate, "schedule_by", "step") != "step" or not callable(schedule):
+        raise ConfigError(
+            "the candidate's schedule goes by epochs or by what is to be improved, which a row of "
+            "batches does not have. Give lr=, a rate for every step."
+        )
+    found: Rates = schedule
+    return found
+
+
+def _of_either(training: Training, name: str) -> Any:
+    """What the training says, or else the candidate where it is a Model."""
+    own = getattr(training, name)
+    return getattr(training.candidate, name, None) if own is None else own
 
 
 def _rates(lr: Rates, own: float, steps: int) -> list[float]:
@@ -182,8 +209,24 @@ def _runner(own: Network, twin: Any) -> Runner:
         trainable=twin.trainable,
         optimizer_config=twin.optimizer.config,
         groups=twin.optimizer.groups,
+        clip=_clip(own, twin),
         draws=twin.draws,
     )
+
+
+def _clip(own: Network, twin: Any) -> Any:
+    """How the candidate's gradients are clipped, where torch's are."""
+    value, norm = twin.clip_value, twin.clip_norm
+    if own.clip is not None or (value is None and norm is None):
+        return own.clip
+    optim = import_module("npnet.optim")
+
+    def clip(grads: Any) -> Any:
+        if value is not None:
+            grads = optim.clip_grad_value(grads, value)
+        return grads if norm is None else optim.clip_grad_norm(grads, norm)[0]
+
+    return clip
 
 
 def _report(run: Asked, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
