@@ -361,3 +361,33 @@ def test_clipping_is_torchs():
 
     for n, p in params.items():
         torch.testing.assert_close(found[n], p.grad)
+
+
+# ---- constants that a format does not have -------------------------------------------------------
+
+
+def padded(value):
+    module = seeded(
+        lambda: tnn.Sequential(
+            tnn.ConstantPad1d(1, 0.1),
+            tnn.Hardtanh(-0.3, 0.7),
+            tnn.Softshrink(0.1),
+            tnn.Linear(8, 3),
+        )
+    )
+    layers = [
+        nn.ConstantPad1d(1, value),
+        nn.Hardtanh(-0.3, 0.7),
+        nn.Softshrink(0.1),
+        nn.Linear(8, 3),
+    ]
+    optimizer = optim.Adam(lr=0.003, betas=(0.9, 0.999))
+    return Training(layers, module, batches(), optimizer, loss=tnn.CrossEntropyLoss())
+
+
+def test_a_constant_that_a_format_does_not_have_raises_no_alarm():
+    assert padded(0.1).verify().findings == []
+
+
+def test_a_constant_that_is_another_does():
+    assert padded(0.1 + 1e-5).verify(dtypes=("float32",)).findings[0].layer == "0"

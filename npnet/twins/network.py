@@ -8,6 +8,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from npnet.twins.oracle.bounded import Bounded, Setting, setting, using
 from npnet.verify.case import Config, Example, map_leaves
 from npnet.verify.precision import PRECISIONS, Precision
 from npnet.verify.spec import Answer, Expected, Spec
+from npnet.verify.whole import constants
+from npnet.verify.whole.constants import nearest
 from npnet.verify.whole.trace import (
     LOSS,
     OPTIMIZER,
@@ -162,13 +165,15 @@ class TorchNetwork:
         rates: Sequence[float] | None,
     ) -> Iterator[TwinStep]:
         """Step after step from this state; the bounds contain what earlier steps have cost."""
-        way = Way(bounded=True)
         precision = PRECISIONS[dtype]
         ours = Setting(precision)
-        live = self._live(state, way, precision)
+        live = self._live(state, Way(bounded=True), precision)
+        other = self._live(state, Way(bounded=False), precision, rounded=True)
         for k, (batch, seed) in enumerate(zip(batches, seeds, strict=True)):
+            rate = None if rates is None else rates[k]
             with using(ours):
-                yield live.step(batch, seed, None if rates is None else rates[k])
+                found = live.step(batch, seed, rate)
+            yield _reaching(found, other.step(batch, seed, rate))
 
     def step(
         self, state: State, batch: tuple[Any, ...], dtype: str, seed: int, *, moves: bool = False
@@ -177,13 +182,11 @@ class TorchNetwork:
         precision = PRECISIONS[dtype]
         with using(Setting(precision)):
             found = self._live(state, Way(bounded=True), precision).step(batch, seed, moves=moves)
-        plain = self._live(state, Way(bounded=False), precision).step(batch, seed, moves=moves)
-        return TwinStep(
-            found.quantities,
-            found.calls,
-            found.grads,
-            _disagreement(found.quantities, plain.quantities, precision),
-        )
+        way = Way(bounded=False)
+        plain = self._live(state, way, precision).step(batch, seed, moves=moves)
+        other = self._live(state, way, precision, rounded=True).step(batch, seed, moves=moves)
+        disagreement = _disagreement(found.quantities, plain.quantities, precision)
+        return replace(_reaching(found, other), disagreement=disagreement)
 
     def trajectory(
         self,
@@ -200,19 +203,26 @@ class TorchNetwork:
             found = live.step(batch, seed, None if rates is None else rates[k])
             yield before, dict(found.grads)
 
-    def _live(self, state: State, way: Way, precision: Precision) -> "_Live":
-        return _Live(self, state, way, precision)
+    def _live(
+        self, state: State, way: Way, precision: Precision, *, rounded: bool = False
+    ) -> "_Live":
+        return _Live(self, state, way, precision, rounded)
 
 
 class _Live:
-    """The network with tensors in it."""
+    """The network with tensors in it; `rounded`: and with the constants that the format has."""
 
-    def __init__(self, of: TorchNetwork, state: State, way: Way, precision: Precision) -> None:
-        self._of, self._way, self._precision = of, way, precision
+    def __init__(
+        self, of: TorchNetwork, state: State, way: Way, precision: Precision, rounded: bool
+    ) -> None:
+        self._of, self._way, self._precision, self._rounded = of, way, precision, rounded
         self._module = _for_format(copy.deepcopy(of.module), precision)
         self._loss = None if of.loss is None else _for_format(copy.deepcopy(of.loss), precision)
         if self._loss is not None:
             self._loss.double()
+        if rounded:
+            _round_constants(self._module, precision)
+            _round_constants(self._loss, precision)
         self._layers = {id(self._module.get_submodule(n)): n for n in of.layers}
         self.tensors: dict[str, Tensor] = {}
         places = _places(self._module)
@@ -292,9 +302,13 @@ class _Live:
     ) -> dict[Place, Expected]:
         """The optimizer's step: every parameter, and every entry of the optimizer's state."""
         if self._stepper is None:
-            self._stepper = self._of.optimizer.over(self._trained, self._way, self._precision)
+            self._stepper = self._of.optimizer.over(
+                self._trained, self._way, self._precision, self._rounded
+            )
         for name, p in self._trained.items():
             p.grad = grads[name]
+        if self._rounded:
+            rate = nearest(rate, self._precision)
         self._of.optimizer.set_rate(self._stepper, rate)
         self._stepper.step()
         found = {
@@ -523,12 +537,16 @@ class _Stepper:
         self.groups: tuple[Mapping[str, Any], ...] = getattr(self.own, "groups", ())
         self.config = {f: getattr(one, f) for f in getattr(one, "__dataclass_fields__", {})}
 
-    def over(self, params: Mapping[str, Tensor], way: Way, precision: Precision) -> Any:
+    def over(
+        self, params: Mapping[str, Tensor], way: Way, precision: Precision, rounded: bool
+    ) -> Any:
         """The optimizer of these tensors."""
         from npnet.twins.oracle.optimizers import param_groups
 
         factory = self._twin.bounded if way.bounded else self._twin.build
         config = self._twin.told(self.config, precision)
+        if rounded:
+            config = constants.rounded(config, precision)
         return factory(param_groups(params, self.groups), **config)
 
     def set_rate(self, optimizer: Any, rate: float | None) -> None:
@@ -603,6 +621,18 @@ def _for_format(module: nn.Module, precision: Precision) -> nn.Module:
             if t is not None and t.is_floating_point() and name in part._non_persistent_buffers_set:
                 part._buffers[name] = t.double()
     return module
+
+
+def _round_constants(module: nn.Module | None, precision: Precision) -> None:
+    """Give a module the constants that a format has in the place of its own."""
+    for part in () if module is None else module.modules():
+        for name, value in vars(part).items():
+            if type(value) in (float, tuple) and not name.startswith("_"):
+                setattr(part, name, nearest(value, precision))
+
+
+def _reaching(found: TwinStep, other: TwinStep) -> TwinStep:
+    return replace(found, quantities=constants.reaching(found.quantities, other.quantities))
 
 
 def _is_readable(part: nn.Module) -> bool:

@@ -19,6 +19,7 @@ from npnet.verify.settings import Tell
 from npnet.verify.spec import Spec
 from npnet.verify.targets import own_function, specs
 from npnet.verify.whole import wiring
+from npnet.verify.whole.constants import either
 from npnet.verify.whole.faults import Fault
 from npnet.verify.whole.margins import Margin, margins
 from npnet.verify.whole.network import places
@@ -110,7 +111,7 @@ class InOneFormat:
             if ask is None:
                 continue
             kind = run.kinds[path]
-            spec = run.twin.spec(path)
+            spec = either(run.twin.spec(path))
             c = Candidate(ask, kind, path or NETWORK, sources=places(ask))
             known = spec.name in specs()
             config, seed = run.runner.configs[path], run.seeds[k]
@@ -139,7 +140,7 @@ class InOneFormat:
         """All steps of the optimizer, with torch's own gradients."""
         run = self.run
         name = run.twin.optimizer.name
-        spec = specs()[name]
+        spec = either(specs()[name])
         arrays = {f"param {n}": self.state[n][np.newaxis] for n in run.twin.trainable}
         for k, step in enumerate(grads, start=1):
             for n, g in step.items():
