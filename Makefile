@@ -9,7 +9,7 @@ RUNS ?= 20
 
 JOBS ?= 2
 
-.PHONY: verify test lint types mutants diagnoses soak bench speed hostile recorded runs sample clean
+.PHONY: verify test lint types mutants diagnoses soak bench speed hostile recorded networks runs sample clean
 
 verify: $(READY)  ## hold all of npnet's own layers against torch
 	$(ONE) $(BIN)/npnet verify --examples $(EXAMPLES) -j $(JOBS)
@@ -42,6 +42,9 @@ recorded: .venv-recorded/.ready  ## npnet's own layers against recorded answers,
 	.venv-recorded/bin/python -m pip install -q --upgrade 'pip>=25.1'
 	.venv-recorded/bin/python -m pip install -q -c constraints.txt -e '.[verify]'
 	touch $@
+
+networks: $(READY)  ## right networks of random layers, trained beside torch; and one slip in each
+	$(ONE) $(BIN)/python -m tests.studies.networks
 
 runs: $(READY)  ## everything, run after run, each with a fresh seed: no false alarm (4: too little was seen)
 	for run in $$(seq $(RUNS)); do \

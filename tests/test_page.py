@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 
 from npnet.report import html
-from npnet.verify.finding import Comparison, Explanation, Finding, Report, Source, Verdict, Worst
+from npnet.verify.finding import (
+    Comparison,
+    Explanation,
+    Finding,
+    Report,
+    Source,
+    Step,
+    Trace,
+    Verdict,
+    Worst,
+)
 from tests.test_report import EVIL, evil_report, finding, report, result
 
 WIDTHS = (1280, 390)
@@ -93,7 +103,18 @@ def everything() -> Report:
     whole = report(*found, layers=(*layers, result("Linear"), result("R" * 90)))
     whole.environment = evil_report().environment
     whole.not_verified = [f"{LONG} {i}" for i in range(30)] + [EVIL]
+    whole.traces = [traced("float64", 40), traced("float32", 3)]
     return whole
+
+
+def traced(dtype: str, steps: int) -> Trace:
+    """A training run with a step of every state, and names that are long or attack."""
+    states = ("ok", "wrong", "inherits", "fresh", "unknown")
+    rows = {
+        name: tuple(Step(states[(i + k) % 5], 10.0 ** ((i + k) % 20), EVIL) for k in range(steps))
+        for i, name in enumerate((LONG, EVIL, "", "fc1", "loss", "optimizer"))
+    }
+    return Trace(dtype, steps, rows, dict.fromkeys(rows, LONG), 2)
 
 
 def _with_nan(comparison: Comparison | None) -> Comparison:
