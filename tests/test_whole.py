@@ -10,6 +10,7 @@ import torch
 from torch import nn as tnn
 
 from npnet import nn, optim
+from npnet.autograd import Tensor
 from npnet.contract import ConfigError, Forward, Grads
 from npnet.report.text import render
 from npnet.twins.network import _clipped
@@ -391,3 +392,77 @@ def test_a_constant_that_a_format_does_not_have_raises_no_alarm():
 
 def test_a_constant_that_is_another_does():
     assert padded(0.1 + 1e-5).verify(dtypes=("float32",)).findings[0].layer == "0"
+
+
+# ---- the adapters --------------------------------------------------------------------------------
+
+
+class TwoLayer:
+    """A whole network as courses have it: two layers with ReLU, scores, gradients on itself."""
+
+    def __init__(self, W1, b1, W2, b2):
+        self.W1, self.b1, self.W2, self.b2 = W1, b1, W2, b2
+
+    def forward(self, x):
+        self.x = x
+        self.h = np.maximum(x @ self.W1 + self.b1, 0)
+        return self.h @ self.W2 + self.b2
+
+    def backward(self, dy):
+        self.dW2, self.db2 = self.h.T @ dy, dy.sum(0)
+        dh = dy @ self.W2.T * (self.h > 0)
+        self.dW1, self.db1 = self.x.T @ dh, dh.sum(0)
+        return dh @ self.W1.T
+
+
+class Overwritten(TwoLayer):
+    """The same, with some of the second gradient of a bias in the first."""
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.db1 = self.db1 + self.db2.max()
+        return dx
+
+
+LAYOUT = {
+    "W1": "0.weight: o i -> i o",
+    "b1": "0.bias",
+    "W2": "2.weight: o i -> i o",
+    "b2": "2.bias",
+}
+
+
+@pytest.mark.parametrize(("build", "named"), [(TwoLayer, []), (Overwritten, [("0", "bias")])])
+def test_a_class_that_is_the_whole_network_goes_through_its_adapter(build, named):
+    whole = Network(whole=adapt.stateful(build, LAYOUT))
+
+    report = model(
+        whole, two_layers(), batches(), optim.Adam(lr=0.0625), loss=tnn.CrossEntropyLoss()
+    )
+
+    assert [(f.layer, f.quantity) for f in report.findings] == [
+        (layer, f"gradient of {name}") for layer, name in named
+    ]
+
+
+def affine_forward(x, w, b):
+    return x @ w.T + b, (x, w)
+
+
+def affine_backward(dy, cache):
+    x, w = cache
+    return dy @ w, dy.T @ x, dy.sum(0)
+
+
+def test_layers_in_every_style_make_one_network():
+    layers = [
+        adapt.pair(affine_forward, affine_backward, {"w": "weight", "b": "bias"}),
+        adapt.tensors(lambda x: x.relu(), partial(Tensor, requires_grad=True)),
+        adapt.torch_function(tnn.Linear(8, 3)),
+    ]
+
+    report = model(
+        layers, two_layers(), batches(), optim.SGD(lr=0.125), loss=tnn.CrossEntropyLoss()
+    )
+
+    assert report.findings == []
