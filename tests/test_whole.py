@@ -466,3 +466,28 @@ def test_layers_in_every_style_make_one_network():
     )
 
     assert report.findings == []
+
+
+def test_what_was_found_before_an_interruption_is_told():
+    asked = []
+
+    def interrupted(case):
+        asked.append(1)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return nn.ReLU()(case.state, *case.inputs)
+
+    def wrong(case):
+        right = nn.Linear(6, 8)(case.state, *case.inputs)
+        return Forward(right.y * 2, right.vjp)
+
+    report = model(
+        [wrong, interrupted, nn.Linear(8, 3)],
+        two_layers(),
+        batches(),
+        optim.SGD(lr=0.125),
+        loss=tnn.CrossEntropyLoss(),
+    )
+
+    assert [(f.layer, f.quantity) for f in report.findings] == [("0", "y")]
+    assert any("interruption" in text for text in report.not_verified)

@@ -88,9 +88,12 @@ def heading(finding: Finding) -> str:
 
 
 def where(finding: Finding) -> str:
-    """Layer, quantity, step of a training run, dtype and device."""
-    step = f"step {finding.step}" if finding.step else ""
-    parts = (finding.layer, finding.quantity, step, finding.dtype, finding.device)
+    """Layer, quantity, dtype and device; of a training run the layer's class and the step, too."""
+    layer, step = finding.layer, ""
+    if finding.step:
+        layer = f"{layer} ({finding.twin})" if finding.twin else layer
+        step = f"step {finding.step}"
+    parts = (layer, finding.quantity, step, finding.dtype, finding.device)
     return " · ".join(clean(p, 120) for p in parts if p)
 
 

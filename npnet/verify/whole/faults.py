@@ -68,8 +68,11 @@ class Telling:
         self.dtype, self.kinds, self.steps = dtype, kinds, steps
         self.evidence, self.before = evidence, list(before)
 
-    def findings(self, faults: Sequence[Fault]) -> Iterator[Finding]:
-        """A finding for every fault, those of one layer under the first of them."""
+    def findings(self, faults: Sequence[Fault], *, shrunk: bool = True) -> Iterator[Finding]:
+        """A finding for every fault, those of one layer under the first of them.
+
+        shrunk: with the smallest case, and why
+        """
         order = {name: n for n, name in enumerate(self.kinds)}
         leaders: dict[str, str] = {}
         for fault in sorted(faults, key=lambda f: (f.step, order.get(f.place.path, -1))):
@@ -78,7 +81,7 @@ class Telling:
             finding = self._bare(fault, layer, quantity, faults)
             if inherited(finding, (f for f in self.before if f.layer == layer)):
                 continue
-            if fault.example is not None and fault.failure.worst is not None:
+            if shrunk and fault.example is not None and fault.failure.worst is not None:
                 finding = self._smaller(fault, finding)
             leader = leaders.setdefault(layer, finding.id)
             yield finding if leader == finding.id else replace(finding, cause=leader)

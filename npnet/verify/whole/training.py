@@ -244,27 +244,31 @@ def _report(run: Asked, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
     )
     report = Report(environment=environment(), seed=seed)
     outcomes: dict[str, dict[str, Outcome]] = {}
-    try:
-        for dtype in dtypes:
-            one = InOneFormat(run, dtype, tell)
+    for dtype in dtypes:
+        one = InOneFormat(run, dtype, tell)
+        interrupted = False
+        try:
             one.ask()
-            telling = Telling(dtype, run.kinds, run.steps, one.evidence, report.findings)
-            found = []
-            for finding in telling.findings(one.faults):
-                found.append(finding)
+        except KeyboardInterrupt:  # what was found until now is told all the same
+            interrupted = True
+            report.not_verified.append(INTERRUPTED)
+        telling = Telling(dtype, run.kinds, run.steps, one.evidence, report.findings)
+        found = []
+        for finding in telling.findings(one.faults, shrunk=not interrupted):
+            found.append(finding)
+            tell({"event": "finding", "finding": finding})
+        if not interrupted and not found and not report.findings:
+            found = list(telling.insufficient())
+            for finding in found:
                 tell({"event": "finding", "finding": finding})
-            if not found and not report.findings:
-                found = list(telling.insufficient())
-                for finding in found:
-                    tell({"event": "finding", "finding": finding})
-                report.not_verified += [*telling.unseen(), *one.unseen()]
-            for layer, outcome in telling.outcomes(found, whole, one.wired).items():
-                outcomes.setdefault(layer, {})[dtype] = outcome
-            report.findings += found
-            report.traces.append(one.trace)
-            tell({"event": "trace", "trace": one.trace})
-    except KeyboardInterrupt:
-        report.not_verified.append(INTERRUPTED)
+            report.not_verified += [*telling.unseen(), *one.unseen()]
+        for layer, outcome in telling.outcomes(found, whole, one.wired).items():
+            outcomes.setdefault(layer, {})[dtype] = outcome
+        report.findings += found
+        if interrupted:
+            break
+        report.traces.append(one.trace)
+        tell({"event": "trace", "trace": one.trace})
     for layer, by in outcomes.items():
         result = LayerResult(layer, run.kinds.get(layer, ""), by)
         report.layers.append(result)
