@@ -10,7 +10,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("autograd", "contract", "nn", "optim", "report", "twins", "verify")
+_SUBPACKAGES = ("autograd", "contract", "nn", "optim", "report", "train", "twins", "verify")
 
 
 def __getattr__(name: str) -> Any:
