@@ -96,15 +96,14 @@ def one_after_the_other(layers: Mapping[str, Layer]) -> Wiring:
 
 
 def applied(
-    layers: Mapping[str, Layer],
-    forward: Wiring,
-    state: State,
-    inputs: tuple[Any, ...],
-    rng: np.random.Generator | None,
+    layers: Mapping[str, Layer], forward: Wiring, state: State, inputs: tuple[Any, ...]
 ) -> Any:
-    """What a wiring makes of inputs: an array, or a tuple of arrays; nothing is recorded."""
+    """What a wiring makes of inputs: an array, or a tuple of arrays; nothing is recorded.
+
+    Layers that draw in evaluation, too, always draw the same.
+    """
     with no_grad():
-        walk = Walk(layers, state, rng, recorded=False)
+        walk = Walk(layers, state, np.random.default_rng(0), recorded=False)
         y = forward(walk.call, *map(Tensor, inputs))
     return tuple(t.data for t in y) if isinstance(y, tuple) else y.data
 
@@ -150,3 +149,8 @@ def owners(
         longest = max(mine, key=len)
         found[longest].append((entry.removeprefix(f"{longest}."), entry))
     return {layer: tuple(names) for layer, names in found.items()}
+
+
+def several(x: Any) -> tuple[Any, ...]:
+    """A tuple as it is, anything else as a tuple of one."""
+    return x if isinstance(x, tuple) else (x,)
