@@ -1,5 +1,5 @@
 """The command `npnet`: verify, trace, compare, report, list, replay, repro, baseline, record,
-judge, doctor, init.
+judge, doctor, init, train.
 
 Exit codes: 0 everything asked was verified; 1 at least one divergence; 2 usage or configuration;
 3 a candidate crashed, hung or could not be loaded; 4 nothing, or too little, could be verified.
@@ -31,6 +31,7 @@ from npnet.cli.showing import doctor, list_
 from npnet.cli.starting import init
 from npnet.cli.stored import replay, repro
 from npnet.cli.tracing import compare, trace
+from npnet.cli.training import train
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -58,6 +59,7 @@ COMMANDS = (
     list_,
     doctor,
     init,
+    train,
 )
 
 for command in COMMANDS:

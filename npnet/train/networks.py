@@ -1,0 +1,84 @@
+"""The examples of `npnet train`: three networks, each a model and what it is trained with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from npnet import nn, optim
+from npnet.contract import Layer
+from npnet.train.model import Model
+
+
+def mlp(pixels: int = 64, classes: int = 10) -> dict[str, Layer]:
+    """Two layers: 512 hidden units with ReLU, and scores of the classes."""
+    return {
+        "flatten": nn.Flatten(),
+        "fc1": nn.Linear(pixels, 512),
+        "relu": nn.ReLU(),
+        "fc2": nn.Linear(512, classes),
+    }
+
+
+def cnn(size: int = 8, classes: int = 10) -> dict[str, Layer]:
+    """Two convolutions of 3 x 3, of 16 and 32 channels, each halved by its maxima, and a layer."""
+    return {
+        "conv1": nn.Conv2d(1, 16, 3, padding=1),
+        "relu1": nn.ReLU(),
+        "pool1": nn.MaxPool2d(2),
+        "conv2": nn.Conv2d(16, 32, 3, padding=1),
+        "relu2": nn.ReLU(),
+        "pool2": nn.MaxPool2d(2),
+        "flatten": nn.Flatten(),
+        "fc": nn.Linear(32 * (size // 4) ** 2, classes),
+    }
+
+
+def lstm(characters: int, embedding: int = 32, hidden: int = 128) -> dict[str, Layer]:
+    """A table of vectors for characters, an LSTM that reads them, scores of the next character."""
+    return {
+        "embedding": nn.Embedding(characters, embedding),
+        "lstm": nn.LSTM(embedding, hidden, batch_first=True),
+        "fc": nn.Linear(hidden, characters),
+    }
+
+
+def read(call: Callable[..., Any], x: Any) -> Any:
+    """The wiring of lstm. x: (N, T), characters    y: (N, characters, T), as losses have it"""
+    output, _, _ = call("lstm", call("embedding", x))
+    return call("fc", output).transpose(0, 2, 1)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an example is trained, where nothing else is said. window: characters at a time."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+    window: int = 0
+    stride: int = 0
+
+
+RECIPES = {
+    "mlp": Recipe(epochs=5, batch_size=128, lr=1e-3),
+    "cnn": Recipe(epochs=20, batch_size=128, lr=1e-3),
+    "lstm": Recipe(epochs=25, batch_size=32, lr=5e-3, window=48, stride=3),
+}
+
+
+def classifier(name: str, size: int, classes: int, lr: float) -> Model:
+    """mlp or cnn, of images of size x size pixels, with RMSprop."""
+    layers = mlp(size * size, classes) if name == "mlp" else cnn(size, classes)
+    return Model(layers, nn.CrossEntropyLoss(), optim.RMSprop(lr=lr), ["accuracy"])
+
+
+def reader(characters: int, lr: float) -> Model:
+    """lstm, with Adam and gradients of a norm of at most 1."""
+    return Model(
+        lstm(characters),
+        nn.CrossEntropyLoss(),
+        optim.Adam(lr=lr),
+        ["accuracy"],
+        forward=read,
+        clip_norm=1.0,
+    )
