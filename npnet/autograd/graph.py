@@ -107,8 +107,7 @@ def walk_back(result: Node, gradient: Array, keep: bool) -> None:
             node.receive(given)
         grads: Any = ()
         if vjp is not None and given is not None:
-            whole = node.whole(given) if isinstance(node, Joint) else given
-            grads = vjp(whole)
+            grads = vjp(node.whole(given) if isinstance(node, Joint) else given)
         for i, creator in enumerate(creators):
             if not creator.requires_grad:
                 continue
@@ -119,8 +118,10 @@ def walk_back(result: Node, gradient: Array, keep: bool) -> None:
                     owned.add(creator)
                 else:
                     found[creator] = more
-            uses[creator] -= 1
-            if not uses[creator]:
+            left = uses[creator] - 1
+            if left:
+                uses[creator] = left
+            else:
                 ready.append(creator)
         if not keep and vjp is not None:
             node.creators, node.vjp = (), _gone
@@ -134,10 +135,11 @@ def _uses(result: Node) -> dict[Node, int]:
         for creator in left.pop().creators:
             if not creator.requires_grad:
                 continue
-            if creator not in uses:
-                uses[creator] = 0
+            if creator in uses:
+                uses[creator] += 1
+            else:
+                uses[creator] = 1
                 left.append(creator)
-            uses[creator] += 1
     return uses
 
 

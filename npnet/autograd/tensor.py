@@ -270,49 +270,57 @@ class Tensor(Node):
         one gradient per input, or the gradient alone where there is one input.
         """
         given: list[Tensor] = []
-
-        def plain(x: Any) -> Any:
-            if isinstance(x, Tensor):
-                given.append(x)
-                return x.data
-            return tuple(plain(part) for part in x) if isinstance(x, tuple) else x
-
-        arrays = [plain(x) for x in inputs]
-        names = [n for n, x in (state or {}).items() if isinstance(x, Tensor)]
-        count = len(given)
-        if state is not None:
-            arrays.insert(0, {name: plain(x) for name, x in state.items()})
-        made = Forward(*f(*arrays, **options))
-        if updates is not None:
+        arrays = [_plain(x, given) for x in inputs]
+        names: list[str] = []
+        if state is None:
+            made = Forward(*f(*arrays, **options))
+        else:
+            entries = {}
+            for n, x in state.items():
+                if isinstance(x, Tensor):
+                    names.append(n)
+                    given.append(x)
+                    x = x.data
+                elif isinstance(x, tuple):
+                    raise ConfigError(f"an entry of a state needs to be one array, but {n} is not.")
+                entries[n] = x
+            made = f(entries, *arrays, **options)
+        if updates is not None and made.updates:
             updates |= made.updates
 
-        def vjp(dy: Any) -> tuple[Any, ...]:
+        def vjp(dy: Any) -> list[Any]:
             grads = made.vjp(dy)
+            found: list[Any] = []
             if isinstance(grads, Grads):
-                dx: list[Any] = []
-                _collect(inputs, grads.inputs, dx)
-                return (*dx, *(grads.params.get(name) for name in names))
-            several = grads if isinstance(grads, tuple) else (grads,)
-            dx = []
-            _collect(inputs, several, dx)
-            return tuple(dx)
+                _collect(inputs, grads.inputs, found)
+                found += [grads.params.get(name) for name in names]
+            else:
+                _collect(inputs, grads if isinstance(grads, tuple) else (grads,), found)
+            return found
 
-        name = getattr(f, "__name__", type(f).__name__)
+        name = getattr(f, "__name__", None) or type(f).__name__
         creators = tuple(given)
-        if len(creators) != count + len(names):
-            raise ConfigError("a tensor of the state must be an entry of it, not part of one.")
         if isinstance(made.y, tuple):
             return _several(name, made.y, vjp, creators)
         return _made(name, (np.asarray(made.y), vjp), creators)
 
 
+def _plain(x: Any, given: list["Tensor"]) -> Any:
+    """An array in the place of a tensor, in tuples, too; the tensors are added to those given."""
+    if isinstance(x, Tensor):
+        given.append(x)
+        return x.data
+    return tuple(_plain(part, given) for part in x) if isinstance(x, tuple) else x
+
+
 def _collect(inputs: Any, grads: Any, found: list[Any]) -> None:
     """The gradients of the tensors among the inputs, in order, nested as these are."""
-    for x, g in zip(inputs, grads, strict=False):
-        if isinstance(x, tuple):
+    for i, x in enumerate(inputs):
+        if isinstance(x, Tensor):
+            found.append(grads[i] if i < len(grads) else None)
+        elif isinstance(x, tuple):
+            g = grads[i] if i < len(grads) else None
             _collect(x, g if isinstance(g, tuple) else (g,) * len(x), found)
-        elif isinstance(x, Tensor):
-            found.append(g)
 
 
 def _sizes(shape: tuple[Any, ...]) -> Sequence[int]:
