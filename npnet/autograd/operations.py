@@ -14,7 +14,7 @@ import numpy as np
 from npnet.contract import Array
 
 Axes = int | tuple[int, ...] | None
-Vjp = Callable[[Array], tuple[Array | None, ...]]
+Vjp = Callable[[Array], Sequence[Array | None]]
 Made = tuple[Array, Vjp]
 
 

@@ -250,7 +250,7 @@ def _parted(
             )
         return data, samples(*validation), None
     size = held_out(validation, len(data))
-    if split is None:
+    if split is None or len(split) != len(data):
         split = rng.permutation(len(data))
     return Samples(*data.take(split[size:])), Samples(*data.take(split[:size])), split
 

@@ -167,7 +167,8 @@ class Model:
         if before is None:
             before = optimizer.init(params)
         stepped, after = optimizer.step(params, clipped, before)
-        self.state, self.optimizer_state = {**state, **stepped}, after
+        state |= {name: np.asarray(a) for name, a in stepped.items()}
+        self.state, self.optimizer_state = state, after
         self.steps += 1
 
     @property

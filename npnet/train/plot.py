@@ -45,19 +45,23 @@ def save(history: History, path: str | Path, title: str = "") -> None:
 
 
 def _draw(axes: Any, history: History, name: str) -> None:
-    epochs = np.arange(1, len(history) + 1)
+    epochs = np.arange(1, len(history) + 1)  # where each ends; its mean belongs to its middle
     factor = 100 if "accuracy" in name else 1
     if name == "loss" and len(history.steps) > len(epochs):
-        at = np.arange(1, len(history.steps) + 1) * len(epochs) / len(history.steps)
-        axes.plot(at, history.steps, color=_STEPS, linewidth=0.8, label="every step")
+        of_steps = np.arange(1, len(history.steps) + 1) * len(epochs) / len(history.steps)
+        axes.plot(of_steps, history.steps, color=_STEPS, linewidth=0.8, label="every step")
     marker = "o" if len(epochs) <= 25 else None
-    lines = [(name, "training", _TRAINING), (f"val_{name}", "held out", _HELD_OUT)]
-    for key, label, colour in lines:
+    lines = [
+        (name, epochs - 0.5, "training, mean of the epoch", _TRAINING),
+        (f"val_{name}", epochs, "held out", _HELD_OUT),
+    ]
+    for key, at, label, colour in lines:
         if key in history:
             values = factor * np.array(history[key])
-            axes.plot(epochs, values, color=colour, marker=marker, markersize=3.5, label=label)
+            axes.plot(at, values, color=colour, marker=marker, markersize=3.5, label=label)
     axes.set_xlabel("epoch", color=_INK)
     axes.set_ylabel(f"{name}, %" if factor == 100 else name.replace("_", " "), color=_INK)
+    axes.set_xlim(left=0)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(color=_GRID, linewidth=0.6)
     axes.tick_params(colors=_INK, labelsize=8)

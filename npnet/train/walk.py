@@ -57,7 +57,7 @@ class Walk:
         entries = self._entries[name]
         y = Tensor.apply(layer, *inputs, state=entries, updates=changed, **options)
         for short, a in changed.items():
-            self.updates[f"{name}.{short}"] = a
+            self.updates[f"{name}.{short}"] = a = np.asarray(a)
             if isinstance(entries[short], Tensor):
                 entries[short].data = a
             else:
