@@ -11,6 +11,7 @@ import npnet
 
 ROOT = Path(npnet.__file__).parent
 HEAVY = {"torch", "hypothesis", "scipy", "click", "rich", "jinja2", "matplotlib", "safetensors"}
+UNASKED = {"rich", "matplotlib", "safetensors", "sklearn"}  # what training loads where it needs it
 
 
 @pytest.mark.parametrize(
@@ -23,9 +24,10 @@ HEAVY = {"torch", "hypothesis", "scipy", "click", "rich", "jinja2", "matplotlib"
         ("npnet.optim", {"torch", "hypothesis", "npnet.nn", "npnet.verify", "npnet.twins"}),
         ("npnet.verify", {"torch", "npnet.nn", "npnet.optim", "npnet.twins", "matplotlib", "rich"}),
         ("npnet.verify.whole", {"torch", "npnet.nn", "npnet.optim", "npnet.twins", "matplotlib"}),
+        ("npnet.train", {"torch", "hypothesis", "npnet.verify", "npnet.twins", "click", *UNASKED}),
         ("npnet.twins", {"npnet.nn", "npnet.optim", "npnet.report", "matplotlib"}),
         ("npnet.report", {"torch", "npnet.nn", "npnet.twins", "matplotlib", "jinja2"}),
-        ("npnet.cli", {"torch", "npnet.nn", "npnet.twins", "matplotlib", "jinja2"}),
+        ("npnet.cli", {"torch", "npnet.nn", "npnet.twins", "npnet.train", "matplotlib", "jinja2"}),
     ],
 )
 def test_package_does_not_load(package, banned):
@@ -50,6 +52,7 @@ def imports(path):
         ("nn", ("npnet.contract", "npnet.nn")),
         ("autograd", ("npnet.contract", "npnet.nn", "npnet.autograd")),
         ("optim", ("npnet.contract", "npnet.optim")),
+        ("train", ("npnet.contract", "npnet.nn", "npnet.optim", "npnet.autograd", "npnet.train")),
         (
             "verify",
             (

@@ -77,7 +77,7 @@ def images(count, shape=(1, 8, 8), steps=4, classes=10):
 
 @pytest.mark.parametrize("name", ["mlp", "cnn"])
 def test_networks_follow_torch(name):
-    model = in_float64(networks.classifier(name, 8, 10, lr=1e-3))
+    model = in_float64(networks.classifier(name, 8, 8, 10, lr=1e-3))
     module = twin_of(model)
     follow(model, module, torch.optim.RMSprop(module.parameters(), lr=1e-3), images(7))
 
@@ -193,7 +193,7 @@ def test_several_inputs_and_targets():
 
 
 def test_loss_and_grads_is_pure():
-    model = in_float64(networks.classifier("cnn", 8, 10, lr=1e-3))
+    model = in_float64(networks.classifier("cnn", 8, 8, 10, lr=1e-3))
     (x, y), *_ = images(3)
     before = {n: a.copy() for n, a in model.state.items()}
     first = model.loss_and_grads(model.state, x, y)

@@ -60,7 +60,7 @@ def train(
     and checkpoint.npz. After Ctrl-C or a kill, --resume goes on to the same numbers.
     """
     if example not in EXAMPLES:
-        near = get_close_matches(example, EXAMPLES, 1, 0.3)
+        near = get_close_matches(example, EXAMPLES, 1)
         hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(EXAMPLES)}."
         raise Refused(f"there is no example {example!r}. {hint}")
     from npnet.train import Checkpoint, NonFiniteLossError, extra, files, plot
@@ -77,6 +77,8 @@ def train(
     checkpoint = place / "checkpoint.npz"
     _check_place(place, checkpoint, resume, restart)
     task = _task(example, data, lr or recipe.lr)
+    if not resume:
+        _clear(place)
     count = epochs or recipe.epochs
     click.echo(f"{example} on {task.told}, {count} epochs, seed {seed}")
     started = time.perf_counter()
@@ -132,7 +134,8 @@ def _images(example: str, data: str | None, lr: float) -> _Task:
     from npnet.train.networks import classifier
 
     found = mnist(data) if data else digits()
-    model = classifier(example, found.x.shape[-1], found.classes, lr)
+    height, width = found.x.shape[2:]
+    model = classifier(example, height, width, found.classes, lr)
 
     def outcome() -> str:
         values = model.evaluate(found.x_test, found.y_test)
@@ -185,12 +188,15 @@ def _check_place(place: Path, checkpoint: Path, resume: bool, restart: bool) -> 
             f"{place} holds a run that was cut off. --resume goes on with it, --restart begins "
             "anew, --out DIR leaves it alone."
         )
-    if not resume:
-        try:
-            for name in ("checkpoint.npz", "model.safetensors", "history.json", "training.png"):
-                (place / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise Refused(f"{place} cannot be written to ({error.strerror}).") from None
+
+
+def _clear(place: Path) -> None:
+    """What a run before this one has left is gone before this one begins."""
+    try:
+        for name in ("checkpoint.npz", "model.safetensors", "history.json", "training.png"):
+            (place / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise Refused(f"{place} cannot be written to ({error.strerror}).") from None
 
 
 @dataclass

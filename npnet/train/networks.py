@@ -19,7 +19,7 @@ def mlp(pixels: int = 64, classes: int = 10) -> dict[str, Layer]:
     }
 
 
-def cnn(size: int = 8, classes: int = 10) -> dict[str, Layer]:
+def cnn(height: int = 8, width: int = 8, classes: int = 10) -> dict[str, Layer]:
     """Two convolutions of 3 x 3, of 16 and 32 channels, each halved by its maxima, and a layer."""
     return {
         "conv1": nn.Conv2d(1, 16, 3, padding=1),
@@ -29,7 +29,7 @@ def cnn(size: int = 8, classes: int = 10) -> dict[str, Layer]:
         "relu2": nn.ReLU(),
         "pool2": nn.MaxPool2d(2),
         "flatten": nn.Flatten(),
-        "fc": nn.Linear(32 * (size // 4) ** 2, classes),
+        "fc": nn.Linear(32 * (height // 4) * (width // 4), classes),
     }
 
 
@@ -66,9 +66,9 @@ RECIPES = {
 }
 
 
-def classifier(name: str, size: int, classes: int, lr: float) -> Model:
-    """mlp or cnn, of images of size x size pixels, with RMSprop."""
-    layers = mlp(size * size, classes) if name == "mlp" else cnn(size, classes)
+def classifier(name: str, height: int, width: int, classes: int, lr: float) -> Model:
+    """mlp or cnn, of images of height x width pixels, with RMSprop."""
+    layers = mlp(height * width, classes) if name == "mlp" else cnn(height, width, classes)
     return Model(layers, nn.CrossEntropyLoss(), optim.RMSprop(lr=lr), ["accuracy"])
 
 
