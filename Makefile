@@ -9,7 +9,7 @@ RUNS ?= 20
 
 JOBS ?= 2
 
-.PHONY: verify test lint types mutants diagnoses soak bench speed hostile recorded networks runs sample clean
+.PHONY: verify test lint types mutants diagnoses soak bench speed training hostile recorded networks runs sample clean
 
 verify: $(READY)  ## hold all of npnet's own layers against torch
 	$(ONE) $(BIN)/npnet verify --examples $(EXAMPLES) -j $(JOBS)
@@ -63,6 +63,9 @@ bench: $(READY)  ## examples per second beside gradcheck, and start-up times
 
 speed: $(READY)  ## npnet's layers and optimizers beside torch's, one thread against one thread
 	$(ONE) $(BIN)/python -m tests.studies.speed
+
+training: $(READY)  ## networks trained in npnet and in torch from the same state: accuracies, losses
+	$(ONE) $(BIN)/python -m tests.studies.training
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -79,7 +79,8 @@ def images(count, shape=(1, 8, 8), steps=4, classes=10):
 def test_networks_follow_torch(name):
     model = in_float64(networks.classifier(name, 8, 8, 10, lr=1e-3))
     module = twin_of(model)
-    follow(model, module, torch.optim.RMSprop(module.parameters(), lr=1e-3), images(7))
+    optimizer = getattr(torch.optim, networks.RECIPES[name].optimizer.__name__)
+    follow(model, module, optimizer(module.parameters(), lr=1e-3), images(7))
 
 
 def test_lstm_follows_torch():

@@ -54,30 +54,31 @@ class Recipe:
 
     epochs: int
     batch_size: int
+    optimizer: type[optim.RMSprop] | type[optim.Adam]
     lr: float
     window: int = 0
     stride: int = 0
 
 
 RECIPES = {
-    "mlp": Recipe(epochs=5, batch_size=128, lr=1e-3),
-    "cnn": Recipe(epochs=20, batch_size=128, lr=1e-3),
-    "lstm": Recipe(epochs=25, batch_size=32, lr=5e-3, window=48, stride=3),
+    "mlp": Recipe(5, 128, optim.RMSprop, lr=1e-3),
+    "cnn": Recipe(20, 128, optim.Adam, lr=5e-3),
+    "lstm": Recipe(25, 32, optim.Adam, lr=5e-3, window=48, stride=3),
 }
 
 
 def classifier(name: str, height: int, width: int, classes: int, lr: float) -> Model:
-    """mlp or cnn, of images of height x width pixels, with RMSprop."""
+    """mlp or cnn, of images of height x width pixels."""
     layers = mlp(height * width, classes) if name == "mlp" else cnn(height, width, classes)
-    return Model(layers, nn.CrossEntropyLoss(), optim.RMSprop(lr=lr), ["accuracy"])
+    return Model(layers, nn.CrossEntropyLoss(), RECIPES[name].optimizer(lr=lr), ["accuracy"])
 
 
 def reader(characters: int, lr: float) -> Model:
-    """lstm, with Adam and gradients of a norm of at most 1."""
+    """lstm, its gradients cut down to a norm of 1."""
     return Model(
         lstm(characters),
         nn.CrossEntropyLoss(),
-        optim.Adam(lr=lr),
+        RECIPES["lstm"].optimizer(lr=lr),
         ["accuracy"],
         forward=read,
         clip_norm=1.0,

@@ -50,11 +50,12 @@ def twin(model: Model) -> torch.nn.Module:
 class Both:
     """A model and its twin, trained side by side."""
 
-    def __init__(self, model: Model, optimizer: type[torch.optim.Optimizer], lr: float, seed: int):
+    def __init__(self, model: Model, recipe: Recipe, seed: int):
         self.model, self.rng = model, np.random.default_rng(seed)
         model.init(self.rng)
         self.module = twin(model)
-        self.optimizer = optimizer(self.module.parameters(), lr=lr)  # type: ignore[call-arg]
+        optimizer = getattr(torch.optim, recipe.optimizer.__name__)
+        self.optimizer = optimizer(self.module.parameters(), lr=recipe.lr)
         self.loss = torch.nn.CrossEntropyLoss()
 
     def step(self, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -81,16 +82,20 @@ class Both:
         return 100 * float(np.mean(ours == y)), 100 * float(np.mean(theirs == y))
 
 
+def _of(recipe: Recipe) -> str:
+    return f"{recipe.optimizer.__name__}(lr={recipe.lr})"
+
+
 def classify(name: str, recipe: Recipe, seeds: int) -> bool:
     """Print the accuracies of every seed; whether they are within half a point of each other."""
     data = digits()
     told = f"{recipe.epochs} epochs of {len(data.x)} digits in batches of {recipe.batch_size}"
-    print(f"\n{name}: {told}, RMSprop(lr={recipe.lr}); accuracy on {len(data.x_test)} others, %")
+    print(f"\n{name}: {told}, {_of(recipe)}; accuracy on {len(data.x_test)} others, %")
     print(f"{'seed':>6}{'npnet':>9}{'torch':>9}{'apart':>8}{'loss':>10}{'torch':>10}")
     found = []
     for seed in range(seeds):
         model = networks.classifier(name, 8, 8, data.classes, recipe.lr)
-        both = Both(model, torch.optim.RMSprop, recipe.lr, seed)
+        both = Both(model, recipe, seed)
         for _ in range(recipe.epochs):
             losses = both.epoch(data.x, data.y, recipe.batch_size)
         ours, theirs = both.accuracies(data.x_test, data.y_test)
@@ -113,9 +118,9 @@ def read(recipe: Recipe, seeds: int) -> bool:
     zen = text.zen()
     characters = text.Characters.of(zen)
     x, y = text.windows(characters.numbers(zen), recipe.window, recipe.stride)
-    print(f"\nlstm: {len(zen)} characters, Adam(lr={recipe.lr}), clip_norm=1; loss, npnet / torch")
+    print(f"\nlstm: {len(zen)} characters, {_of(recipe)}, clip_norm=1; loss, npnet / torch")
     runs = [
-        Both(networks.reader(len(characters.known), recipe.lr), torch.optim.Adam, recipe.lr, seed)
+        Both(networks.reader(len(characters.known), recipe.lr), recipe, seed)
         for seed in range(seeds)
     ]
     print("epoch" + "".join(f"{f'seed {seed}':>20}" for seed in range(seeds)))
