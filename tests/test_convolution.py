@@ -25,16 +25,18 @@ def integers(rng, shape):
     return rng.integers(-2, 3, shape).astype(np.float32)
 
 
+@pytest.mark.parametrize("images", [(3, 19, 17), (19, 7, 6)], ids=["large", "many small"])
+@pytest.mark.parametrize("channels", [(12, 24), (24, 12)], ids=str)
 @pytest.mark.parametrize("block", [2**17, 2**9, 1])
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("name", ["Conv2d", "ConvTranspose2d"])
-def test_blocks_change_nothing(name, options, block, monkeypatch):
+def test_blocks_and_layouts_change_nothing(name, options, block, channels, images, monkeypatch):
     monkeypatch.setattr(_correlation, "_BLOCK", block)
     rng = np.random.default_rng(5)
-    arguments = {"in_channels": 12, "out_channels": 24, **OPTIONS[options]}
+    arguments = {"in_channels": channels[0], "out_channels": channels[1], **OPTIONS[options]}
     layer, twin = getattr(nn, name)(**arguments), getattr(torch_nn, name)(**arguments)
     state = {key: integers(rng, value.shape) for key, value in twin.state_dict().items()}
-    x = integers(rng, (3, 12, 19, 17))
+    x = integers(rng, (images[0], channels[0], *images[1:]))
 
     twin.load_state_dict({key: torch.tensor(value) for key, value in state.items()})
     inputs = torch.tensor(x, requires_grad=True)

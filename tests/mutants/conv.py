@@ -98,13 +98,14 @@ _CONV_OF_SEVERAL_AXES: list[tuple[str, Edits, str]] = [
 ]
 
 # in npnet.nn._correlation, which transposed convolutions use too: what they blame comes second
-_GROUPED = "rows.reshape(self.groups, C // self.groups, math.prod(rows.shape[1:]))"
-_STARTS = "[self._margin - self._taps[k][1] for k in met]"
+_GROUPED = "rows.reshape(self.groups, C // self.groups, rows.shape[1])"
+_STARTS = "[margin - self._taps[k][1] * self._unit(N) for k in met]"
+_MOVED = "products[:, k * C : (k + 1) * C]"
 _SHARED: list[tuple[str, Edits, str, str]] = [
     (
         "deals the channels of the large image out to the groups in turn",
         {
-            _GROUPED: "rows.reshape(C // self.groups, self.groups, math.prod(rows.shape[1:]))"
+            _GROUPED: "rows.reshape(C // self.groups, self.groups, rows.shape[1])"
             ".swapaxes(0, 1)"
         },
         "y",
@@ -112,28 +113,33 @@ _SHARED: list[tuple[str, Edits, str, str]] = [
     ),
     (
         "the rows of the large image are float64",
-        {"np.zeros((C, *self.stride, N, *self.pitch), x.dtype)": "np.zeros((C, *self.stride, N, "
-         "*self.pitch))"},
+        {"N * math.prod(self.pitch)), x.dtype)": "N * math.prod(self.pitch)))"},
         "y",
         _INPUT,
     ),
     (
         "windows that overlap overwrite each other",
-        {"            if met:": "            met = met[-1:]\n            if met:"},
+        {
+            "            if met:": "            met = met[-1:]\n            if met:",
+            f"run += {_MOVED}": f"run[...] = {_MOVED}",
+        },
         _INPUT,
         "y",
     ),
     (
         "flips the kernel on the way up",
-        {_STARTS: _STARTS.replace("in met", "in met[::-1]")},
+        {
+            _STARTS: _STARTS.replace("in met", "in met[::-1]"),
+            _MOVED: "products[:, (K - 1 - k) * C : (K - k) * C]",
+        },
         _INPUT,
         "y",
     ),
     (
         "exchanges batch and channels of the small image",
         {
-            "[:, :, *self._kept] = y.swapaxes(0, 1)": "[:, :, *self._kept] = y.reshape(O, N, "
-            "*self.small)"
+            "*self._kept] = y[some].swapaxes(0, 1)": "*self._kept] = "
+            "y.reshape(O, N, *self.small)[:, some]"
         },
         _INPUT,
         "y",
