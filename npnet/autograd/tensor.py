@@ -270,7 +270,8 @@ class Tensor(Node):
         one gradient per input, or the gradient alone where there is one input.
         """
         given: list[Tensor] = []
-        arrays = [_plain(x, given) for x in inputs]
+        form: list[Any] = []
+        arrays = [_plain(x, given, form) for x in inputs]
         names: list[str] = []
         if state is None:
             made = Forward(*f(*arrays, **options))
@@ -288,39 +289,52 @@ class Tensor(Node):
         if updates is not None and made.updates:
             updates |= made.updates
 
-        def vjp(dy: Any) -> list[Any]:
-            grads = made.vjp(dy)
+        y, back, _ = made
+
+        def vjp(dy: Any) -> list[Any]:  # which holds on to what `back` needs, and to nothing else
+            grads = back(dy)
             found: list[Any] = []
             if isinstance(grads, Grads):
-                _collect(inputs, grads.inputs, found)
+                _collect(form, grads.inputs, found)
                 found += [grads.params.get(name) for name in names]
             else:
-                _collect(inputs, grads if isinstance(grads, tuple) else (grads,), found)
+                _collect(form, grads if isinstance(grads, tuple) else (grads,), found)
             return found
 
-        name = getattr(f, "__name__", None) or type(f).__name__
+        name = type(f).__name__ if state is not None else getattr(f, "__name__", type(f).__name__)
         creators = tuple(given)
-        if isinstance(made.y, tuple):
-            return _several(name, made.y, vjp, creators)
-        return _made(name, (np.asarray(made.y), vjp), creators)
+        if isinstance(y, tuple):
+            return _several(name, y, vjp, creators)
+        return _made(name, (np.asarray(y), vjp), creators)
 
 
-def _plain(x: Any, given: list["Tensor"]) -> Any:
-    """An array in the place of a tensor, in tuples, too; the tensors are added to those given."""
+def _plain(x: Any, given: list["Tensor"], form: list[Any]) -> Any:
+    """An array in the place of a tensor, in tuples, too.
+
+    The tensors are added to those given; to the form, whether it is one, or the form of a tuple.
+    """
     if isinstance(x, Tensor):
         given.append(x)
+        form.append(True)
         return x.data
-    return tuple(_plain(part, given) for part in x) if isinstance(x, tuple) else x
+    if isinstance(x, tuple):
+        inner: list[Any] = []
+        form.append(inner)
+        return tuple(_plain(part, given, inner) for part in x)
+    form.append(False)
+    return x
 
 
-def _collect(inputs: Any, grads: Any, found: list[Any]) -> None:
+def _collect(form: list[Any], grads: Any, found: list[Any]) -> None:
     """The gradients of the tensors among the inputs, in order, nested as these are."""
-    for i, x in enumerate(inputs):
-        if isinstance(x, Tensor):
-            found.append(grads[i] if i < len(grads) else None)
-        elif isinstance(x, tuple):
-            g = grads[i] if i < len(grads) else None
-            _collect(x, g if isinstance(g, tuple) else (g,) * len(x), found)
+    for i, part in enumerate(form):
+        if part is False:
+            continue
+        g = grads[i] if i < len(grads) else None
+        if part is True:
+            found.append(g)
+        else:
+            _collect(part, g if isinstance(g, tuple) else (g,) * len(part), found)
 
 
 def _sizes(shape: tuple[Any, ...]) -> Sequence[int]:

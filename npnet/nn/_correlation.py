@@ -171,6 +171,7 @@ class Correlation:
             for k, (p, shift) in enumerate(self._taps):
                 run = rows[groups, :, p * pitch + shift * self._unit(N) :][:, :, part]
                 run += products[:, k * C : (k + 1) * C]
+            del products  # before the next ones are made
         return rows
 
     def weight(self, large: Array, small: Array) -> Array:

@@ -168,9 +168,10 @@ def _convolve(layer: _Conv, state: State, x: Array, axes: int) -> Forward:
     y = correlation.down(rows, W)
     if layer.bias:
         y += state["bias"].reshape(-1, *[1] * axes)
+    x_shape, y_shape = x.shape, y.shape  # vjp needs neither x nor y
 
     def vjp(dy: Array) -> Grads:
-        dy = dy.reshape(y.shape)
+        dy = dy.reshape(y_shape)
         dy_rows = correlation.lay_out_small(dy)
         params = {"weight": correlation.weight(rows, dy_rows)}
         if layer.bias:
@@ -178,7 +179,7 @@ def _convolve(layer: _Conv, state: State, x: Array, axes: int) -> Forward:
         dx = correlation.up(dy_rows, W)
         if layer.padding_mode != "zeros":
             dx = adjoint(dx)
-        return Grads((dx.reshape(x.shape),), params)
+        return Grads((dx.reshape(x_shape),), params)
 
     return Forward(y.reshape(*x.shape[: -axes - 1], *y.shape[1:]), vjp)
 

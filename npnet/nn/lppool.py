@@ -138,9 +138,10 @@ def _extreme(x: Array, sign: float, pooling: Pooling, out: tuple[int, ...]) -> F
     """The largest |x| of each window, or the smallest where sign is -1."""
     windows = sliding(pooling, x.shape[-len(out) :], out)
     levels = maxima(sign * np.abs(x), windows)
+    sizes = [z.shape for z in levels]
 
     def vjp(dy: Array) -> Grads:
-        dx = spread(dy, winners(levels, windows), levels, windows) * np.sign(x)
+        dx = spread(dy, winners(levels, windows), sizes, windows) * np.sign(x)
         return Grads((dx,))
 
     return Forward(sign * levels[-1], vjp)

@@ -121,15 +121,17 @@ def _max_pool(layer: _MaxPool, x: Array, axes: int) -> Forward:
     pooling = Pooling.of(layer, axes)
     windows = sliding(pooling, size, pooling.outputs(layer, size))
     levels = maxima(x, windows)
+    won = winners(levels, windows)  # a byte an element: less to keep for the way back than levels
+    sizes = [z.shape for z in levels]
 
     def vjp(dy: Array | tuple[Array, None]) -> Grads:
         dy = dy[0] if isinstance(dy, tuple) else dy
-        return Grads((spread(dy, winners(levels, windows), levels, windows),))
+        return Grads((spread(dy, won, sizes, windows),))
 
-    y = levels[-1].copy()  # the caller's own; vjp reads the other
+    y = levels[-1]
     if not layer.return_indices:
         return Forward(y, vjp)
-    return Forward((y, positions(winners(levels, windows), levels, windows)), vjp)
+    return Forward((y, positions(won, levels, windows)), vjp)
 
 
 # ---- the largest elements of windows, one axis after the other -----------------------------------
@@ -232,12 +234,15 @@ def positions(
 def spread(
     dy: Array,
     won: Sequence[Sequence[Array]],
-    levels: Sequence[Array],
+    sizes: Sequence[Sequence[int]],
     windows: Sequence[Windows],
 ) -> Array:
-    """dx: every dy to its winner, added up where windows share one. Taps must be slices."""
-    for w, z, masks in reversed([*zip(windows, levels[:-1], won, strict=True)]):
-        dz = np.zeros(z.shape, dy.dtype)
+    """dx: every dy to its winner, added up where windows share one. Taps must be slices.
+
+    sizes: the shape of x, and what is left of it after each axis
+    """
+    for w, size, masks in reversed([*zip(windows, sizes[:-1], won, strict=True)]):
+        dz = np.zeros(size, dy.dtype)
         for (outputs, inputs), mask in zip(w.taps, masks, strict=True):
             share, winner = dy[along(w.axis, outputs)], dz[along(w.axis, inputs)]
             if w.apart:

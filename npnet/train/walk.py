@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from npnet.autograd import Tensor, no_grad
+from npnet.autograd.graph import Joint, Node
 from npnet.contract import Array, ConfigError, Layer, State
 
 Wiring = Callable[..., Any]
@@ -34,7 +35,7 @@ class Walk:
         *,
         recorded: bool,
     ) -> None:
-        self.layers, self.rng = layers, rng
+        self.layers, self.rng, self.recorded = layers, rng, recorded
         self.updates: dict[str, Array] = {}
         self.leaves: dict[str, Any] = {
             name: _Leaf(a) if recorded and a.dtype.kind == "f" else a for name, a in state.items()
@@ -56,6 +57,9 @@ class Walk:
         changed: dict[str, Array] = {}
         entries = self._entries[name]
         y = Tensor.apply(layer, *inputs, state=entries, updates=changed, **options)
+        if self.recorded:
+            for part in y if isinstance(y, tuple) else (y,):
+                _let_go_of_data(part)
         for short, a in changed.items():
             self.updates[f"{name}.{short}"] = a = np.asarray(a)
             if isinstance(entries[short], Tensor):
@@ -82,6 +86,35 @@ class _Leaf(Tensor):
 
     def receive(self, gradient: Any) -> None:
         self.grad = gradient
+
+
+class _Link(Node):
+    """What a layer has made, without its data, which only the layers that need it keep."""
+
+    __slots__ = ()
+
+    def __init__(self, creators: tuple[Node, ...], vjp: Any) -> None:
+        self.creators, self.vjp, self.requires_grad = creators, vjp, True
+
+
+def _through(dy: Any) -> tuple[Any]:
+    """The vjp of a tensor that was made of a link alone."""
+    return (dy,)
+
+
+def _let_go_of_data(y: Tensor) -> None:
+    """Put links in the place of what a tensor was made from, and of itself in the record."""
+    if not y.requires_grad:
+        return
+    creators = y.creators
+    if len(creators) == 1 and isinstance(creators[0], Joint):
+        creators[0].creators = tuple(map(_link, creators[0].creators))
+    link = _Link(tuple(map(_link, creators)), y.vjp)
+    y.creators, y.vjp = (link,), _through
+
+
+def _link(node: Node) -> Node:
+    return node.creators[0] if node.vjp is _through else node
 
 
 def one_after_the_other(layers: Mapping[str, Layer]) -> Wiring:

@@ -5,8 +5,8 @@ _INDICES = ("y 1", _INPUT)
 _WINDOWS = "npnet.nn._windows"
 _CEIL = "(-(-span // s) if layer.ceil_mode else span // s)"
 _MEETS = "if o < 1 or not ((at >= 0) & (at < n)).any(1).all():"
-_POSITIONS = "positions(winners(levels, windows), levels, windows)), vjp)"
-_SPREAD = "spread(dy, winners(levels, windows), levels, windows)"
+_POSITIONS = "positions(won, levels, windows)), vjp)"
+_SPREAD = "spread(dy, won, sizes, windows)"
 _MAX_TAPS = "pairs = pooling.taps(tuple(size), out)"
 _AVG_TAPS = "pairs = pooling.taps(size, out)"
 
@@ -91,7 +91,7 @@ _MAX: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
         _INPUT,
     ),
     ("the gradient is the maximum's", {_SPREAD: _SPREAD.replace("dy", "dy * y")}, _INPUT),
-    ("the gradient is float64", {"np.zeros(z.shape, dy.dtype)": "np.zeros(z.shape)"}, _INPUT),
+    ("the gradient is float64", {"np.zeros(size, dy.dtype)": "np.zeros(size)"}, _INPUT),
 ]
 _MAX_OF_SEVERAL_AXES: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
     (
@@ -216,7 +216,7 @@ _LP: list[tuple[str, dict[str, str], str]] = [
     ("takes the largest x and not the largest |x|", {"sign * np.abs(x)": "sign * x"}, "y"),
     (
         "loses the sign of the largest |x| in the gradient",
-        {"levels, windows) * np.sign(x)": "levels, windows)"},
+        {"sizes, windows) * np.sign(x)": "sizes, windows)"},
         _INPUT,
     ),
 ]
