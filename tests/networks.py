@@ -9,7 +9,7 @@ import torch
 
 from npnet import nn, optim
 from npnet.contract import Forward, Grads
-from npnet.verify import Network, Training, adapt
+from npnet.verify import Network, TrainingRun, adapt
 
 LOSS = torch.nn.CrossEntropyLoss()
 STEPS = 4
@@ -133,8 +133,8 @@ def characters(call: Any, x: Any) -> Any:
     return call("out", y.reshape(-1, 6))
 
 
-def training(candidate: Any, build: Any, data: Any, optimizer: Any = None) -> Training:
-    return Training(
+def training(candidate: Any, build: Any, data: Any, optimizer: Any = None) -> TrainingRun:
+    return TrainingRun(
         candidate,
         lambda: seeded(build),
         data(),
@@ -249,7 +249,7 @@ class Planted:
     """A mistake, and what is to be named: the layer, the quantity's beginning, and the step."""
 
     name: str
-    training: Training
+    training: TrainingRun
     layer: str
     quantity: str
     step: int = 1

@@ -58,10 +58,10 @@ def test_a_mistake_exits_1_and_is_told_with_its_step(nets):
     ("target", "code", "says"),
     [
         ("nets.py", 2, "holds several: good, bad"),
-        ("nets.py::goood", 2, "holds no Training 'goood'. Did you mean 'good'?"),
+        ("nets.py::goood", 2, "holds no TrainingRun 'goood'. Did you mean 'good'?"),
         ("net.py", 2, "there is no file net.py. Did you mean nets.py?"),
         ("nothing.here", 2, "there is no file or module 'nothing.here'"),
-        ("empty.py", 2, "holds no npnet.verify.Training"),
+        ("empty.py", 2, "holds no npnet.verify.TrainingRun"),
         ("broken.py", 3, "broken.py could not be loaded"),
     ],
 )

@@ -13,8 +13,10 @@ from npnet import nn, optim
 from npnet.autograd import Tensor
 from npnet.contract import ConfigError, Forward, Grads
 from npnet.report.text import render
+from npnet.train import Model
 from npnet.twins.network import _clipped
-from npnet.verify import Network, Training, adapt, model
+from npnet.verify import Network, TrainingRun, adapt, model
+from npnet.verify.finding import Verdict
 from npnet.verify.precision import PRECISIONS
 from tests.networks import PLANTED, RIGHT, STEPS, batches, seeded, shared
 
@@ -128,7 +130,7 @@ def test_torch_optimizers_groups_and_rates_are_taken_over():
         batches(),
         torch.optim.SGD(groups, lr=0.125, momentum=0.5),
         loss=tnn.CrossEntropyLoss(),
-        lr=lambda step: 0.125 * 0.5**step,
+        lr=lambda step: 0.5 ** (step + 2),
     )
 
     assert report.findings == []
@@ -305,7 +307,7 @@ def test_what_is_kept_between_the_steps_of_the_whole_run_is_found():
 )
 def test_what_cannot_be_held_together_is_refused(change, says):
     layers = [nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)]
-    right = Training(
+    right = TrainingRun(
         layers, two_layers(), batches(), optim.SGD(lr=0.125), loss=tnn.CrossEntropyLoss()
     )
 
@@ -383,7 +385,7 @@ def padded(value):
         nn.Linear(8, 3),
     ]
     optimizer = optim.Adam(lr=0.003, betas=(0.9, 0.999))
-    return Training(layers, module, batches(), optimizer, loss=tnn.CrossEntropyLoss())
+    return TrainingRun(layers, module, batches(), optimizer, loss=tnn.CrossEntropyLoss())
 
 
 def test_a_constant_that_a_format_does_not_have_raises_no_alarm():
@@ -491,3 +493,82 @@ def test_what_was_found_before_an_interruption_is_told():
 
     assert [(f.layer, f.quantity) for f in report.findings] == [("0", "y")]
     assert any("interruption" in text for text in report.not_verified)
+
+
+# ---- npnet's own models --------------------------------------------------------------------------
+
+
+def small(**options):
+    layers = {"fc1": nn.Linear(6, 5), "act": nn.Tanh(), "fc2": nn.Linear(5, 3)}
+    found = Model(layers, nn.CrossEntropyLoss(), optim.Adam(lr=0.0625), **options)
+    found.init(np.random.default_rng(0))
+    return found
+
+
+def test_a_model_brings_its_twin_its_loss_and_its_optimizer():
+    report = model(small(), None, batches())
+
+    assert report.findings == []
+    assert [r.layer for r in report.layers] == [
+        "fc1", "act", "fc2", "loss", "optimizer", "wiring"
+    ]  # fmt: skip
+
+
+def test_what_is_verified_is_what_a_model_does_when_it_trains():
+    schedule = optim.lr_scheduler.ExponentialLR(lr=0.0625, gamma=0.5)
+    options = {"clip_norm": 0.25, "schedule": schedule, "schedule_by": "step"}
+    own = small(**options)
+    own.state = {name: a.astype("float64") for name, a in own.state.items()}
+    steps = {}
+
+    def note(event):
+        if event["event"] == "step" and event["dtype"] == "float64":
+            steps[event["step"]] = event["own"].state
+
+    model(small(**options), None, batches(), dtypes=("float64",), on_event=note)
+
+    for k, (x, y) in enumerate(batches(), start=1):
+        own.step(x, y)
+        for name, a in own.state.items():
+            assert np.array_equal(steps[k][name], a), (k, name)
+
+
+def test_a_wiring_of_its_own_needs_its_module():
+    own = small(forward=lambda call, x: call("fc2", call("act", call("fc1", x))))
+
+    with pytest.raises(ConfigError, match="a wiring of its own"):
+        model(own, None, batches())
+
+
+def test_a_schedule_by_epochs_needs_rates():
+    own = small(schedule=optim.lr_scheduler.ExponentialLR(lr=0.0625, gamma=0.5))
+
+    with pytest.raises(ConfigError, match="Give lr="):
+        model(own, None, batches())
+    assert model(own, None, batches(), lr=[0.5, 0.25, 0.125, 0.0625]).findings == []
+
+
+def test_a_layer_of_which_nothing_can_be_said_is_no_pass():
+    class Last(tnn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.out = tnn.LSTM(3, 64, num_layers=2), tnn.Linear(64, 3)
+
+        def forward(self, x):
+            return self.out(self.lstm(x)[0][-1])
+
+    layers = {"lstm": nn.LSTM(3, 64, num_layers=2), "out": nn.Linear(64, 3)}
+    own = Network(layers, lambda call, x: call("out", call("lstm", x)[0][-1]))
+    rng = np.random.default_rng(0)
+    long = [(rng.standard_normal((60, 4, 3)), rng.integers(0, 3, 4))]
+    report = model(
+        own,
+        seeded(Last),
+        long,
+        optim.SGD(lr=0.125),
+        loss=tnn.CrossEntropyLoss(),
+        dtypes=("float32",),
+    )
+
+    assert report.exit_code == 4
+    assert [(f.layer, f.verdict) for f in report.findings] == [("lstm", Verdict.INSUFFICIENT)]

@@ -9,11 +9,13 @@ import click
 from npnet.cli.base import Refused, new_directory, prepare, settle
 from npnet.cli.options import at_least_one, format_option, names, report_dir_option
 from npnet.cli.output import annotate, exit_code
+from npnet.cli.training import EXAMPLES
 
 if TYPE_CHECKING:
     from npnet.verify.finding import Report
 
 _UNLOADABLE = 3
+_STEPS, _CHARACTERS = 5, 12  # of npnet's own networks
 
 
 @click.command()
@@ -23,7 +25,7 @@ _UNLOADABLE = 3
     type=int,
     callback=at_least_one,
     metavar="N",
-    help="Of the batches, how many. [default: all that the target has]",
+    help="Of the batches, how many. [default: all of a file's, 5 of mlp, cnn and lstm]",
 )
 @click.option(
     "--dtype",
@@ -55,9 +57,9 @@ def trace(
 ) -> None:
     """Hold a training run against torch's, layer by layer and step by step.
 
-    TARGET is a file or a module that holds a npnet.verify.Training ("nets.py", "nets.py::small",
-    "package.nets:small"), or a network of npnet's own (mlp, cnn). The first layer and the first
-    step that diverge are named, apart from what only inherits the divergence.
+    TARGET is a file or a module that holds a npnet.verify.TrainingRun ("nets.py",
+    "nets.py::small", "package.nets:small"), or a network of npnet train (mlp, cnn, lstm). The first
+    layer and the first step that diverge are named, apart from what only inherits the divergence.
 
     Exit codes are those of npnet verify.
     """
@@ -112,12 +114,14 @@ def _training(ctx: click.Context, target: str, steps: int | None) -> Any:
     """What the target says is to be traced."""
     from dataclasses import replace
 
+    if target in EXAMPLES:
+        return _example(target, steps or _STEPS)
     from npnet.contract import NpnetError
     from npnet.verify.targets import object_of
-    from npnet.verify.whole import Training
+    from npnet.verify.whole import TrainingRun
 
     try:
-        found = object_of(target, Training)
+        found = object_of(target, TrainingRun)
     except NpnetError:
         raise
     except ModuleNotFoundError as error:
@@ -131,6 +135,32 @@ def _training(ctx: click.Context, target: str, steps: int | None) -> Any:
         click.echo(f"npnet: {target} could not be loaded.", err=True)
         ctx.exit(_UNLOADABLE)
     return found if steps is None else replace(found, steps=steps)
+
+
+def _example(name: str, steps: int) -> Any:
+    """The beginning of what `npnet train` does."""
+    import numpy as np
+
+    from npnet.cli.training import task_of
+    from npnet.train.networks import RECIPES
+    from npnet.twins.network import Reader, twin_of_layers
+    from npnet.verify.whole import TrainingRun
+
+    task = task_of(name, None, RECIPES[name].lr)
+    rng = np.random.default_rng(0)
+    task.model.init(rng)
+    module = twin_of_layers(task.model.layers, task.model.state)
+    if task.model.forward is not None:
+        module = Reader(dict(module.named_children()))
+    rows = rng.permutation(len(task.x))
+    size = min(RECIPES[name].batch_size, len(rows) // steps)
+    batches = []
+    for k in range(steps):
+        x, y = (a[rows[k * size : (k + 1) * size]] for a in (task.x, task.y))
+        if name == "lstm":  # over long texts, bounds grow beyond what they bound
+            x, y = x[:, :_CHARACTERS], y[:, :_CHARACTERS]
+        batches.append((x, y))
+    return TrainingRun(task.model, module, batches)
 
 
 class _Dump:

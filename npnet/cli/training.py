@@ -76,7 +76,7 @@ def train(
     place = Path(out) if out else Path("trained") / example
     checkpoint = place / "checkpoint.npz"
     _check_place(place, checkpoint, resume, restart)
-    task = _task(example, data, lr or recipe.lr)
+    task = task_of(example, data, lr or recipe.lr)
     if not resume:
         _clear(place)
     count = epochs or recipe.epochs
@@ -114,7 +114,7 @@ def train(
 
 
 @dataclass
-class _Task:
+class Task:
     """What is trained on what. outcome: says what came of it"""
 
     model: "Model"
@@ -125,11 +125,12 @@ class _Task:
     outcome: Callable[[], str]
 
 
-def _task(example: str, data: str | None, lr: float) -> _Task:
+def task_of(example: str, data: str | None, lr: float) -> Task:
+    """An example with what it is trained on: a folder or a file, or what comes with it."""
     return _text(data, lr) if example == "lstm" else _images(example, data, lr)
 
 
-def _images(example: str, data: str | None, lr: float) -> _Task:
+def _images(example: str, data: str | None, lr: float) -> Task:
     from npnet.train import digits, mnist
     from npnet.train.networks import classifier
 
@@ -145,10 +146,10 @@ def _images(example: str, data: str | None, lr: float) -> _Task:
         )
 
     told = f"{len(found.x)} images of {found.name}"
-    return _Task(model, told, found.x, found.y, 0.1, outcome)
+    return Task(model, told, found.x, found.y, 0.1, outcome)
 
 
-def _text(data: str | None, lr: float) -> _Task:
+def _text(data: str | None, lr: float) -> Task:
     from npnet.train import text
     from npnet.train.networks import RECIPES, reader
 
@@ -171,7 +172,7 @@ def _text(data: str | None, lr: float) -> _Task:
         return f"it goes on after {start!r}:\n  " + found.replace("\n", "\n  ")
 
     told = f"{len(given)} characters of {Path(data).name if data else 'the Zen of Python'}"
-    return _Task(model, told, x, y, held, outcome)
+    return Task(model, told, x, y, held, outcome)
 
 
 def _check_place(place: Path, checkpoint: Path, resume: bool, restart: bool) -> None:

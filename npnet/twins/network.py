@@ -6,6 +6,7 @@ too. So the bounds of a step contain what earlier steps have cost, and grow unti
 
 import copy
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -72,6 +73,11 @@ class TorchNetwork:
         for part in self.module.modules():
             if getattr(part, "inplace", False):
                 part.inplace = False  # type: ignore[assignment]  # a bool where there is one
+        if loss is not None and any(True for _ in loss.parameters()):
+            raise ConfigError(
+                f"the loss must have no parameters of its own, but {type(loss).__name__} has. Make "
+                "it the last layer of the network, which then returns the loss."
+            )
         self.loss = copy.deepcopy(loss)
         named = dict(self.module.named_modules())
         self.layers = tuple(_outermost(self.module)) if layers is None else tuple(layers)
@@ -537,6 +543,12 @@ class _Stepper:
         self.groups: tuple[Mapping[str, Any], ...] = getattr(self.own, "groups", ())
         self.config = {f: getattr(one, f) for f in getattr(one, "__dataclass_fields__", {})}
 
+    def begin_with(self, rate: float) -> None:
+        """Another first learning rate; those of groups in proportion."""
+        factor = rate / self.config["lr"]
+        self.config = {**self.config, "lr": rate}
+        self.groups = tuple({**g, "lr": g["lr"] * factor} if "lr" in g else g for g in self.groups)
+
     def over(
         self, params: Mapping[str, Tensor], way: Way, precision: Precision, rounded: bool
     ) -> Any:
@@ -750,6 +762,34 @@ def twin_of_loss(loss: Any) -> nn.Module:
             "the twin's loss can be left out only where the candidate's is one of npnet.nn, but it "
             f"is {loss!r}. Give loss=, as nn.CrossEntropyLoss() of torch."
         ) from None
+
+
+def twin_of_layers(layers: Mapping[str, Any], state: State | None) -> nn.Module:
+    """The torch.nn.Sequential of layers of npnet.nn, with this state, or one that is drawn.
+
+    Raises ConfigError for anything else.
+    """
+    rng = np.random.default_rng(0)
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, layer in layers.items():
+        if not hasattr(layer, "init"):
+            raise ConfigError(
+                "the module can be left out only where all layers are npnet's own, but "
+                f"{name!r} is {layer!r}. Give the torch.nn.Module that the network claims to be."
+            )
+        drawn = layer.init(rng)
+        own = drawn if state is None else {n: state[f"{name}.{n}"] for n in drawn}
+        parts[name] = to_torch(layer, own)
+    return nn.Sequential(parts)
+
+
+class Reader(nn.ModuleDict):
+    """npnet.train.networks.read in torch: scores of the next character, (N, characters, T)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The embedding, the LSTM, the layer behind it."""
+        found: Tensor = self["fc"](self["lstm"](self["embedding"](x))[0])
+        return found.transpose(1, 2)
 
 
 def names_of(module: nn.Module) -> list[str]:

@@ -22,14 +22,14 @@ from npnet.verify.parametrize import parametrize as parametrize
 if TYPE_CHECKING:
     from npnet.verify.engine import run as run
     from npnet.verify.whole import Network as Network
-    from npnet.verify.whole import Training as Training
+    from npnet.verify.whole import TrainingRun as TrainingRun
     from npnet.verify.whole import compare as compare
     from npnet.verify.whole import model as model
 
 _LATE = {
     "run": "engine",
     "Network": "whole",
-    "Training": "whole",
+    "TrainingRun": "whole",
     "compare": "whole",
     "model": "whole",
 }

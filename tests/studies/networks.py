@@ -23,7 +23,7 @@ from npnet import nn, optim
 from npnet.contract import Forward, Grads
 from npnet.report.text import failure
 from npnet.twins import to_torch
-from npnet.verify import Network, Training
+from npnet.verify import Network, TrainingRun
 
 STEPS = 3
 _ACTIVATIONS = (
@@ -93,7 +93,7 @@ def convolutional(rng: np.random.Generator) -> tuple[list[Any], tuple[int, ...]]
     return [*layers, nn.Flatten(), nn.Linear(c * side * side, 4)], shape
 
 
-def training(seed: int) -> Training:
+def training(seed: int) -> TrainingRun:
     """A network, its twin with the same state, and batches."""
     rng = np.random.default_rng(seed)
     layers, shape = (dense, convolutional)[rng.integers(2)](rng)
@@ -112,10 +112,10 @@ def training(seed: int) -> Training:
     loss = (tnn.MSELoss(), tnn.SmoothL1Loss(beta=0.3), tnn.HuberLoss(delta=0.7))[rng.integers(3)]
     if not regression:
         loss = tnn.CrossEntropyLoss(label_smoothing=float(rng.choice([0.0, 0.1])))
-    return Training(layers, module, batches, optimizer(rng), loss=loss)
+    return TrainingRun(layers, module, batches, optimizer(rng), loss=loss)
 
 
-def slipped(right: Training, rng: np.random.Generator) -> tuple[Training, str]:
+def slipped(right: TrainingRun, rng: np.random.Generator) -> tuple[TrainingRun, str]:
     """The same with one layer whose gradients are a sixteenth too large, and that layer."""
     at = int(rng.integers(len(right.candidate)))
     layer = right.candidate[at]

@@ -2,5 +2,5 @@
 
 from npnet.verify.whole.dumps import compare as compare
 from npnet.verify.whole.network import Network as Network
-from npnet.verify.whole.training import Training as Training
+from npnet.verify.whole.training import TrainingRun as TrainingRun
 from npnet.verify.whole.training import model as model

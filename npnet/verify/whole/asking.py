@@ -71,6 +71,7 @@ class InOneFormat:
         self.state = in_format(run.twin.state, dtype)
         self.batches = [map_leaves(b, "", lambda _, x: cast(x, dtype)) for b in run.batches]
         self.evidence: dict[str, Evidence] = {name: Evidence() for name in run.kinds}
+        self.asked: set[str] = set()  # the layers that were asked by themselves
         self.faults: list[Fault] = []
         self.wired: dict[str, float] = {}  # of what connects the layers: the worst err/bound
         self.fresh: list[dict[Place, Margin]] = []  # of every step from torch's own state
@@ -120,6 +121,7 @@ class InOneFormat:
 
     def _ask_one(self, k: int, c: Candidate, spec: Spec, example: Example, path: str) -> None:
         examiner = Examiner(c, spec, self.precision)
+        self.asked.add(path)
         for failure in examiner(example, self.evidence[path], protocols=("plain",)):
             known = self._known(path, failure.quantity)
             if known is not None:
@@ -154,6 +156,7 @@ class InOneFormat:
         ask = run.runner.optimizer
         c = Candidate(ask, name, OPTIMIZER, sources=places(ask))
         examiner = Examiner(c, spec, self.precision)
+        self.asked.add(OPTIMIZER)
         for failure in examiner(example, self.evidence[OPTIMIZER], protocols=("plain",)):
             if failure.worst is not None:
                 failure = confirm(examiner, example, failure)
@@ -306,6 +309,8 @@ class InOneFormat:
     def unseen(self) -> Iterator[str]:
         """Layers with bounds so large that what connects them to the others shows nothing."""
         for name in self.run.kinds:
+            if name == OPTIMIZER:
+                continue
             here = [m for step in self.fresh for p, m in step.items() if p.path == name]
             if here and not any(m.informative or m.exact for m in here):
                 yield (
@@ -340,6 +345,8 @@ def _cell(name: str, step: Mapping[Place, Margin], *, own: bool) -> Step:
     if not here:
         return Step("unknown", 0.0, "")
     known = [(p, m) for p, m in here if m.informative]
+    if all(m.exact for _, m in here):
+        known = here
     place, worst = max(known or here, key=lambda pm: pm[1].ratio)
     return Step("ok" if known else "unknown", worst.ratio, str(place))
 

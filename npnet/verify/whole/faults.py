@@ -1,6 +1,6 @@
 """What is wrong in a training run, and how it is told: a finding for every fault."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from npnet.verify.candidate import Candidate
@@ -136,22 +136,10 @@ class Telling:
 
     # ---- what was seen -------------------------------------------------------------------------
 
-    def insufficient(self) -> Iterator[Finding]:
-        """Layers of which nothing was seen: never a PASS."""
-        for name, e in self.evidence.items():
-            if not e.seen or any(e.informative.values()):
-                continue
-            layer = name or NETWORK
-            yield Finding(
-                id=f"{layer}-insufficient-{self.dtype}",
-                layer=layer,
-                twin=self.kinds[name],
-                quantity=next(iter(e.seen)),
-                verdict=Verdict.INSUFFICIENT,
-                dtype=self.dtype,
-                device="cpu",
-                message=f"no quantity of {layer} is known well enough to say anything",
-            )
+    def blind(self, asked: Collection[str]) -> set[str]:
+        """Layers that were asked, and of which nothing can be said in this dtype."""
+        known = {n for n, e in self.evidence.items() if e.seen and any(e.informative.values())}
+        return set(asked) - known
 
     def unseen(self) -> Iterator[str]:
         """Quantities of which nothing can be said, in layers of which something can."""
@@ -178,7 +166,8 @@ class Telling:
         found = {}
         for name, e in self.evidence.items():
             layer = name or NETWORK
-            if e.seen or verdict(layer) is not Verdict.PASS:
+            seen = e.seen and any(e.informative.values())
+            if seen or verdict(layer) is not Verdict.PASS:
                 found[layer] = Outcome(
                     verdict(layer),
                     self.steps,
@@ -193,3 +182,19 @@ class Telling:
         known = dict.fromkeys(wired, self.steps)
         found[whole] = Outcome(verdict(whole), self.steps, 0.0, dict(wired), known, {})
         return found
+
+
+def insufficient(layer: str, kind: str, dtypes: Sequence[str]) -> Finding:
+    """Nothing can be said of a layer in any dtype: never a PASS."""
+    formats = " and ".join(dtypes)
+    return Finding(
+        id=f"{layer or NETWORK}-insufficient",
+        layer=layer or NETWORK,
+        twin=kind,
+        quantity="y",
+        verdict=Verdict.INSUFFICIENT,
+        dtype="",
+        device="cpu",
+        message=f"its bounds are as large as its numbers in {formats}: ask for less at a time, "
+        "a shorter sequence or smaller numbers",
+    )

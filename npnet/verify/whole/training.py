@@ -26,7 +26,7 @@ from npnet.verify.finding import LayerResult, Outcome, Report
 from npnet.verify.settings import Settings, Tell
 from npnet.verify.targets import own_function
 from npnet.verify.whole.asking import Asked, InOneFormat
-from npnet.verify.whole.faults import Telling
+from npnet.verify.whole.faults import Telling, insufficient
 from npnet.verify.whole.network import Network, as_batches, check_layers, function, network
 from npnet.verify.whole.running import Runner
 from npnet.verify.whole.trace import LOSS, NETWORK, OPTIMIZER, WIRING
@@ -53,7 +53,8 @@ def model(
 
     candidate: a npnet.train.Model, layers in a list or by the names of the module's, a
         npnet.verify.Network of these, or a function of a Case that is the whole network
-    module: the torch.nn.Module that it claims to be; its state is where both begin
+    module: the torch.nn.Module that it claims to be; its state is where both begin. None: made of
+        the candidate's layers, where they are npnet's own and follow one another
     batches: (x, target) for every step, arrays or tensors; the last one is the loss's
     optimizer: of torch.optim over the module's parameters, or of npnet.optim; by default the
         candidate's own
@@ -67,12 +68,14 @@ def model(
 
     Raises ConfigError where the two cannot be held together: other names, other shapes.
     """
-    asked = Training(candidate, module, batches, optimizer, loss, lr, clip_value, clip_norm, steps)
+    asked = TrainingRun(
+        candidate, module, batches, optimizer, loss, lr, clip_value, clip_norm, steps
+    )
     return asked.verify(dtypes=dtypes, seed=seed, on_event=on_event)
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRun:
     """What `model` is asked, as a value: for a file that `npnet trace` reads.
 
     The fields are the arguments of `model`; module may be a function without arguments that
@@ -103,17 +106,18 @@ class Training:
 INTERRUPTED = "what came after the interruption"
 
 
-def _asked(training: Training, seed: int) -> Asked:
+def _asked(training: TrainingRun, seed: int) -> Asked:
     """A training run with its twin. Raises ConfigError where the two cannot be held together."""
-    module = training.module() if inspect.isfunction(training.module) else training.module
     batches = training.batches() if inspect.isfunction(training.batches) else training.batches
     own = network(training.candidate)
-    twin = _twin(training, own, module)
+    twin = _twin(training, own)
     found = as_batches(batches, training.steps)
     kinds = {name: twin.kind(name) for name in twin.layers}
     if twin.loss is not None:
         kinds[LOSS] = twin.kind(LOSS)
     kinds[OPTIMIZER] = twin.optimizer.name
+    rates = _rates(_lr(training), twin.optimizer.config["lr"], len(found))
+    twin.optimizer.begin_with(rates[0])
     return Asked(
         name=own.name,
         twin=twin,
@@ -121,11 +125,25 @@ def _asked(training: Training, seed: int) -> Asked:
         kinds=kinds,
         batches=found,
         seeds=[int(s) for s in np.random.default_rng(seed).integers(0, 2**32, len(found))],
-        rates=_rates(_lr(training), twin.optimizer.config["lr"], len(found)),
+        rates=rates,
     )
 
 
-def _twin(training: Training, own: Network, module: Any) -> Any:
+def _module(training: TrainingRun, own: Network, twins: Any) -> Any:
+    """The torch module that both begin with."""
+    if inspect.isfunction(training.module):
+        return training.module()
+    if training.module is not None:
+        return training.module
+    if own.forward is not None or own.whole is not None:
+        raise ConfigError(
+            "the module can be left out only where layers follow one another, but this network has "
+            "a wiring of its own. Give the torch.nn.Module that it claims to be."
+        )
+    return twins.twin_of_layers(own.layers, getattr(training.candidate, "state", None))
+
+
+def _twin(training: TrainingRun, own: Network) -> Any:
     """The TorchNetwork of a training run."""
     try:
         twins = import_module("npnet.twins.network")
@@ -137,6 +155,7 @@ def _twin(training: Training, own: Network, module: Any) -> Any:
             "pip install 'npnet[torch]'"
         ) from None
     one_thread()
+    module = _module(training, own, twins)
     optimizer = training.optimizer
     if inspect.isfunction(optimizer):
         optimizer = optimizer(module.parameters())
@@ -158,7 +177,7 @@ def _twin(training: Training, own: Network, module: Any) -> Any:
     return twin
 
 
-def _lr(training: Training) -> Rates:
+def _lr(training: TrainingRun) -> Rates:
     """The rates, or else the schedule of a Model that counts steps."""
     schedule = getattr(training.candidate, "schedule", None)
     if training.lr is not None or schedule is None:
@@ -172,7 +191,7 @@ def _lr(training: Training) -> Rates:
     return found
 
 
-def _of_either(training: Training, name: str) -> Any:
+def _of_either(training: TrainingRun, name: str) -> Any:
     """What the training says, or else the candidate where it is a Model."""
     own = getattr(training, name)
     return getattr(training.candidate, name, None) if own is None else own
@@ -244,6 +263,7 @@ def _report(run: Asked, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
     )
     report = Report(environment=environment(), seed=seed)
     outcomes: dict[str, dict[str, Outcome]] = {}
+    blind: dict[str, list[str]] = {}
     for dtype in dtypes:
         one = InOneFormat(run, dtype, tell)
         interrupted = False
@@ -258,10 +278,9 @@ def _report(run: Asked, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
             found.append(finding)
             tell({"event": "finding", "finding": finding})
         if not interrupted and not found and not report.findings:
-            found = list(telling.insufficient())
-            for finding in found:
-                tell({"event": "finding", "finding": finding})
             report.not_verified += [*telling.unseen(), *one.unseen()]
+        for layer in sorted(telling.blind(one.asked) - {f.place.path for f in one.faults}):
+            blind.setdefault(layer, []).append(dtype)
         for layer, outcome in telling.outcomes(found, whole, one.wired).items():
             outcomes.setdefault(layer, {})[dtype] = outcome
         report.findings += found
@@ -269,6 +288,14 @@ def _report(run: Asked, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
             break
         report.traces.append(one.trace)
         tell({"event": "trace", "trace": one.trace})
+    for layer, formats in blind.items():
+        if len(formats) < len(dtypes):
+            known = f"{layer or NETWORK} in {formats[0]} (its bounds are as large as its numbers)"
+            report.not_verified.append(known)
+            continue
+        finding = insufficient(layer, run.kinds[layer], formats)
+        report.findings.append(finding)
+        tell({"event": "finding", "finding": finding})
     for layer, by in outcomes.items():
         result = LayerResult(layer, run.kinds.get(layer, ""), by)
         report.layers.append(result)
