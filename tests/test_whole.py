@@ -14,7 +14,7 @@ from npnet.autograd import Tensor
 from npnet.contract import ConfigError, Forward, Grads
 from npnet.report.text import render
 from npnet.train import Model
-from npnet.twins.network import _clipped
+from npnet.twins.whole.stepper import clipped
 from npnet.verify import Network, TrainingRun, adapt, model
 from npnet.verify.finding import Verdict
 from npnet.verify.precision import PRECISIONS
@@ -360,7 +360,7 @@ def test_clipping_is_torchs():
     torch.nn.utils.clip_grad_value_(params.values(), 0.75)
     torch.nn.utils.clip_grad_norm_(params.values(), 0.5)
 
-    found = _clipped(grads, 0.75, 0.5, PRECISIONS["float64"])
+    found = clipped(grads, 0.75, 0.5, PRECISIONS["float64"])
 
     for n, p in params.items():
         torch.testing.assert_close(found[n], p.grad)

@@ -143,7 +143,7 @@ def _example(name: str, steps: int) -> Any:
 
     from npnet.cli.training import task_of
     from npnet.train.networks import RECIPES
-    from npnet.twins.network import Reader, twin_of_layers
+    from npnet.twins.whole import Reader, twin_of_layers
     from npnet.verify.whole import TrainingRun
 
     task = task_of(name, None, RECIPES[name].lr)

@@ -42,7 +42,7 @@ from npnet.verify.whole.trace import (
 class Asked:
     """A training run that is to be held against torch's.
 
-    twin: a npnet.twins.network.TorchNetwork
+    twin: a npnet.twins.whole.TorchNetwork
     kinds: the class of every layer, of the loss and the optimizer, in the order of the pass
     """
 

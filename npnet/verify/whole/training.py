@@ -146,7 +146,7 @@ def _module(training: TrainingRun, own: Network, twins: Any) -> Any:
 def _twin(training: TrainingRun, own: Network) -> Any:
     """The TorchNetwork of a training run."""
     try:
-        twins = import_module("npnet.twins.network")
+        twins = import_module("npnet.twins.whole")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
