@@ -8,7 +8,7 @@ import numpy as np
 from npnet.autograd import operations as ops
 from npnet.autograd.graph import Joint, Node, recording, walk_back
 from npnet.autograd.operations import Axes, Made
-from npnet.contract import Array, ConfigError, DtypeError, Forward, Grads, ShapeError
+from npnet.contract import Array, ConfigError, DtypeError, Forward, Grads, ShapeError, State
 
 Operand = Union["Tensor", Array, float]
 
@@ -133,52 +133,67 @@ class Tensor(Node):
 
     # ---- operators -----------------------------------------------------------------------------
 
-    def __add__(self, other: Operand) -> "Tensor":
-        return _binary("add", ops.add, self, other)
-
     def __radd__(self, other: Operand) -> "Tensor":
         return _binary("add", ops.add, other, self)
-
-    def __sub__(self, other: Operand) -> "Tensor":
-        return _binary("sub", ops.subtract, self, other)
 
     def __rsub__(self, other: Operand) -> "Tensor":
         return _binary("sub", ops.subtract, other, self)
 
-    def __mul__(self, other: Operand) -> "Tensor":
-        return _binary("mul", ops.multiply, self, other)
-
     def __rmul__(self, other: Operand) -> "Tensor":
         return _binary("mul", ops.multiply, other, self)
-
-    def __truediv__(self, other: Operand) -> "Tensor":
-        return _binary("div", ops.divide, self, other)
 
     def __rtruediv__(self, other: Operand) -> "Tensor":
         return _binary("div", ops.divide, other, self)
 
-    def __pow__(self, other: Operand) -> "Tensor":
-        return _binary("pow", ops.power, self, other)
-
     def __rpow__(self, other: Operand) -> "Tensor":
         return _binary("pow", ops.power, other, self)
-
-    def __matmul__(self, other: Operand) -> "Tensor":
-        return _binary("matmul", ops.matmul, self, other)
 
     def __rmatmul__(self, other: Operand) -> "Tensor":
         return _binary("matmul", ops.matmul, other, self)
 
-    def __neg__(self) -> "Tensor":
+    # ---- methods -------------------------------------------------------------------------------
+
+    def add(self, other: Operand) -> "Tensor":
+        """y = x + other."""
+        return _binary("add", ops.add, self, other)
+
+    def sub(self, other: Operand) -> "Tensor":
+        """y = x - other."""
+        return _binary("sub", ops.subtract, self, other)
+
+    def mul(self, other: Operand) -> "Tensor":
+        """y = x · other, element by element."""
+        return _binary("mul", ops.multiply, self, other)
+
+    def div(self, other: Operand) -> "Tensor":
+        """y = x / other."""
+        return _binary("div", ops.divide, self, other)
+
+    def pow(self, other: Operand) -> "Tensor":
+        """y = x to the power other; 0 to the 0 is 1, and nothing follows from either 0."""
+        return _binary("pow", ops.power, self, other)
+
+    def matmul(self, other: Operand) -> "Tensor":
+        """y = x other, products of the last two axes, the others broadcast; vectors as NumPy's."""
+        return _binary("matmul", ops.matmul, self, other)
+
+    def neg(self) -> "Tensor":
+        """y = -x."""
         return _made("neg", ops.negative(self.data), (self,))
 
-    def __getitem__(self, at: Any) -> "Tensor":
+    def index(self, at: Any) -> "Tensor":
+        """y = x[at]; a place that is taken several times has the sum of the gradients.
+
+        at: what NumPy takes. Among arrays an integer counts as one, as NumPy has it: x[0, :, i] has
+        the axis of i first, where torch has it last.
+        """
         parts = at if isinstance(at, tuple) else (at,)
         plain = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
         where = plain if isinstance(at, tuple) else plain[0]
         return _made("index", ops.index(self.data, where), (self,))
 
-    # ---- methods -------------------------------------------------------------------------------
+    __add__, __sub__, __mul__, __truediv__, __pow__, __matmul__ = add, sub, mul, div, pow, matmul
+    __neg__, __getitem__ = neg, index
 
     def exp(self) -> "Tensor":
         """y = eˣ."""
@@ -233,16 +248,18 @@ class Tensor(Node):
 
     def softmax(self, axis: int = -1) -> "Tensor":
         """y = eˣ / Σ eˣ along an axis."""
-        return self._through("Softmax", dim=axis)
+        return self._through("Softmax", {}, dim=axis)
 
     def cross_entropy(self, target: Any, **options: Any) -> "Tensor":
-        """The mean of -ln softmax(x)[target]; options and shapes are CrossEntropyLoss's."""
-        return self._through("CrossEntropyLoss", target, **options)
+        """y = -ln softmax(x)[target], their mean; options and shapes are CrossEntropyLoss's."""
+        weight = options.get("weight")
+        state = {} if weight is None else {"weight": weight}
+        return self._through("CrossEntropyLoss", state, target, **options)
 
-    def _through(self, layer: str, *more: Any, **options: Any) -> "Tensor":
+    def _through(self, layer: str, state: State, *more: Any, **options: Any) -> "Tensor":
         from npnet import nn
 
-        found: Tensor = Tensor.apply(getattr(nn, layer)(**options), self, *more, state={})
+        found: Tensor = Tensor.apply(getattr(nn, layer)(**options), self, *more, state=state)
         return found
 
     # ---- anything else -------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import numpy as np
 
 from npnet.contract import ConfigError, Forward, Grads
 from npnet.verify.candidate import Candidate, sources
-from npnet.verify.case import Case, LayerConfig, OptimizerCase
+from npnet.verify.case import Case, LayerConfig, OptimizerCase, map_leaves
 from npnet.verify.dialect import Dialect
 from npnet.verify.finding import Finding, Source, Verdict
 from npnet.verify.spec import Spec
@@ -203,18 +203,61 @@ def _schedule(cls: Any) -> Callable[[Case], Forward]:
     return call
 
 
+def _operation(method: Any) -> Callable[[Case], Forward]:
+    """A method of npnet.autograd.Tensor, as it is called: on leaves, and back along the record.
+
+    The first dy goes back along the record of the call itself, every other along one of its own.
+    """
+    tensor = method.__globals__["Tensor"]
+    parameters = inspect.signature(method).parameters.values()
+    spread = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
+
+    def leaf(_: str, x: Any) -> Any:
+        real = isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "f"
+        return tensor(x, requires_grad=True) if real else x
+
+    def call(case: Case) -> Forward:
+        def recorded() -> tuple[tuple[Any, ...], Any]:
+            leaves = map_leaves(case.inputs, "input", leaf)
+            options = {**case.config, **case.kwargs}
+            more = [x for name in spread for x in options.pop(name, ())]
+            return leaves, method(*leaves, *more, **options)
+
+        first = recorded()
+        waiting = [first]
+
+        def vjp(dy: Any) -> Grads:
+            leaves, y = waiting.pop() if waiting else recorded()
+            y.backward(dy)
+            grads = map_leaves(leaves, "input", lambda _, x: getattr(x, "grad", None))
+            return Grads(grads)
+
+        return Forward(first[1].data, vjp)
+
+    return call
+
+
 _KINDS: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
     "": _layer,
     "optim": _optimizer,
     "lr_scheduler": _schedule,
+    "autograd": _operation,
 }
-_PACKAGES = {"": "npnet.nn", "optim": "npnet.optim", "lr_scheduler": "npnet.optim.lr_scheduler"}
+_PACKAGES = {
+    "": "npnet.nn",
+    "optim": "npnet.optim",
+    "lr_scheduler": "npnet.optim.lr_scheduler",
+    "autograd": "npnet.autograd",
+}
 
 
 def _own_class(name: str) -> Any | None:
-    package, _, cls = name.rpartition(".")
-    known = package in _PACKAGES
-    return getattr(importlib.import_module(_PACKAGES[package]), cls, None) if known else None
+    """The class of this name; of an operation, the method of the tensor."""
+    package, _, own = name.rpartition(".")
+    if package not in _PACKAGES:
+        return None
+    place: Any = importlib.import_module(_PACKAGES[package])
+    return getattr(place.Tensor if package == "autograd" else place, own, None)
 
 
 # ---- what a user names --------------------------------------------------------------------------

@@ -304,6 +304,34 @@ def pow_of_scalar(base: float, exponent: Bounded) -> Bounded:
     return rounded(power, plus(error, power * (size * value.abs() * setting().precision.u)), 4.0)
 
 
+@rule("pow.Tensor_Tensor")
+def power(a: Any, b: Any) -> Bounded:
+    """a to the power b, by as much as exp(b·log a) is off: |v|·expm1(δ) + c·u|v| + eta.
+
+    δ = |b|·r + (|log a| + r)·eb + 2u·|b·log a|, where r = ea/(a - ea). An exact 0 has an exact
+    power: 0, 1 or infinity. Of a negative number it is known, or certainly nan, for an exact b.
+    """
+    va, ea = parts(a)
+    vb, eb = parts(b)
+    value = torch.pow(va, vb)
+    note_pole(torch.where(vb < 0, va, 1.0), ea)
+    logarithm = abs(va).log().abs_()
+    grown = vb.abs() * logarithm * (2.0 * setting().precision.u)
+    zero, unknown, certain = va == 0, torch.zeros_like(va).bool(), torch.ones_like(vb).bool()
+    if ea is not None:
+        relative = ea / (abs(va) - ea).clamp_min_(0.0)
+        grown = grown + vb.abs() * relative
+        logarithm = logarithm + relative
+        zero, unknown = zero & (ea == 0), va < ea
+    if eb is not None:
+        grown = grown + logarithm * eb
+        certain = (vb.abs() > eb) | (eb == 0)
+        unknown = unknown | ((va < 0) & (eb > 0))
+    bound = error_of(rounded(value, torch.expm1(grown).mul_(value.abs()), 4.0))
+    bound = bound.masked_fill(unknown, torch.inf)
+    return Bounded(value, bound.masked_fill((zero | ~unknown & value.isnan()) & certain, 0.0))
+
+
 @rule("copy_")
 def copy_(target: Any, source: Any, non_blocking: bool = False) -> Any:
     """Overwrite the target."""

@@ -153,19 +153,19 @@ def _norm(rows: Bounded, p: float) -> Bounded:
 def index_put(
     x: Any, indices: Sequence[Tensor | None], values: Any, accumulate: bool = False
 ) -> Bounded:
-    """Elements replaced, or added to."""
+    """Elements replaced, or added to; an index of None stands for the whole axis."""
     (vx, ex), (vv, ev) = parts(x), parts(values)
-    where = tuple(indices)
+    where, put = tuple(indices), aten.index_put.default  # the method takes no None
     if accumulate:
         zeros = torch.zeros_like(vx)
         shape = aten.index.Tensor(vx, where).shape
         wide = Bounded(vv.expand(shape), None if ev is None else ev.expand(shape))
-        return accumulated(x, lambda a: zeros.index_put(where, a, True), wide)
-    value = vx.index_put(where, vv)
+        return accumulated(x, lambda a: put(zeros, where, a, True), wide)
+    value = put(vx, where, vv)
     if ex is None and ev is None:
         return Bounded(value)
     ex = torch.zeros_like(vx) if ex is None else ex
-    return Bounded(value, ex.index_put(where, torch.zeros_like(vv) if ev is None else ev))
+    return Bounded(value, put(ex, where, torch.zeros_like(vv) if ev is None else ev))
 
 
 @rule("index_add")
