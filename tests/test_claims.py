@@ -1,7 +1,6 @@
 """What the specs claim of torch is so, of torch itself and of npnet's own layers."""
 
 import pytest
-import torch
 
 from npnet.contract import Forward, Grads
 from npnet.twins import SPECS
@@ -10,16 +9,14 @@ from npnet.verify.case import Example
 from npnet.verify.claim import Ask, same
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.targets import native
+from tests.studies.soak import torch_twin
 
 CLAIMS = [(name, claim) for name, spec in SPECS.items() for claim in spec.claims]
 ids = [f"{name}: {claim.text}" for name, claim in CLAIMS]
 
 
 def torch_itself(name):
-    package, _, cls = name.rpartition(".")
-    if SPECS[name].schedule:
-        return rates(name)
-    return adapt.torch_function(getattr(torch.optim if package else torch.nn, cls))
+    return rates(name) if SPECS[name].schedule else adapt.torch_function(torch_twin(name))
 
 
 def rates(name):

@@ -9,6 +9,7 @@ import torch
 from torch import nn as torch_nn
 
 from npnet import nn, optim
+from npnet.autograd import Tensor
 from npnet.optim import lr_scheduler
 from npnet.twins import SPECS
 from npnet.twins.spec import accepts
@@ -22,6 +23,8 @@ from npnet.verify.trial import Trial
 LAYERS = [name for name in SPECS if "." not in name]
 OPTIMIZERS = [name for name in SPECS if name.startswith("optim.")]
 SCHEDULES = [name for name in SPECS if name.startswith("lr_scheduler.")]
+OPERATIONS = [name for name in SPECS if name.startswith("autograd.")]
+NO_OPERATIONS = {"backward", "receive", "retain_grad", "zero_grad", "detach", "item", "numpy"}
 LEFT_OUT = {"device", "dtype", "params", "foreach", "fused", "capturable", "differentiable"}
 
 
@@ -46,6 +49,11 @@ def test_every_layer_has_a_spec_and_every_spec_a_layer():
     schedules = {f"lr_scheduler.{n}" for n, v in vars(lr_scheduler).items() if isinstance(v, type)}
     schedules -= {"lr_scheduler.PlateauState"}
 
+    methods = {f"autograd.{n}" for n, v in vars(Tensor).items() if inspect.isfunction(v)}
+    operations = {n for n in methods if not n.removeprefix("autograd.").startswith("_")}
+    operations -= {f"autograd.{n}" for n in NO_OPERATIONS}
+
+    assert operations == set(OPERATIONS)
     assert layers == set(LAYERS)
     assert optimizers == set(OPTIMIZERS)
     assert schedules == set(SCHEDULES)
@@ -176,7 +184,12 @@ def test_init_has_the_distribution_of_reset_parameters(name, config):
             assert np.abs(mine).max() <= np.abs(want).max() * 1.1, key
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_docstring_of_an_operation_opens_with_its_formula(name):
+    assert getattr(Tensor, name.removeprefix("autograd.")).__doc__.startswith("y = ")
+
+
+@pytest.mark.parametrize("name", [name for name in SPECS if name not in OPERATIONS])
 def test_docstring_says_what_a_porter_needs(name):
     package = {"optim": optim, "lr_scheduler": lr_scheduler}.get(name.split(".")[0], nn)
     cls = getattr(package, name.split(".")[-1])

@@ -43,7 +43,7 @@ def twins(run: Path | None = None) -> Iterator[dict[str, Any]]:
     for name, spec in specs().items():
         yield {
             "name": name,
-            "torch": f"torch.{words.full(name)}",
+            "torch": words.in_torch(name),
             "npnet": f"npnet.{words.full(name)}" if name in own else None,
             "options": _options(spec),
             "claims": [claim.text for claim in spec.claims],
@@ -130,13 +130,13 @@ def missing() -> list[str]:
     """What torch has that is neither held against a twin nor left out for a reason."""
     known = specs()
     found = (name for name in _of_torch() if name not in known and _why(name) is None)
-    return [f"torch.{words.full(name)}" for name in found]
+    return [words.in_torch(name) for name in found]
 
 
 def left_out() -> dict[str, str]:
     """What torch has and npnet leaves out on purpose, and why."""
     reasons = ((name, _why(name)) for name in _of_torch())
-    return {f"torch.{words.full(name)}": why for name, why in reasons if why is not None}
+    return {words.in_torch(name): why for name, why in reasons if why is not None}
 
 
 def _why(name: str) -> str | None:

@@ -230,7 +230,7 @@ def _line(r: LayerResult, dtypes: list[str]) -> Markup:
     return element(
         "tr",
         element("th", words.clean(r.layer, 120), scope="row"),
-        element("td", f"torch.{words.full(words.clean(r.twin))}" if r.twin else "", class_="dim"),
+        element("td", words.in_torch(words.clean(r.twin)) if r.twin else "", class_="dim"),
         element("td", f"{max(o.examples for o in r.outcomes.values()):,}", class_="n"),
         *(element("td", v.lower(), class_="good" if v == "ok" else "") for v in verdicts),
         element("td", words.power(r.worst), class_="n"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from npnet.contract import Array, ConfigError
 from npnet.report import words
-from npnet.verify.case import Example, LayerConfig, Slot, leaves
+from npnet.verify.case import Example, LayerConfig, Slot, leaves, map_leaves
 from npnet.verify.draw import MODERATE
 from npnet.verify.finding import BROKEN, UNPROVEN, Finding, Verdict
 
@@ -37,7 +37,7 @@ def script(finding: Finding, *, arrays: str = BESIDE, pytest: bool = False) -> s
             f"{f.id} is {f.verdict}: no single case shows it. "
             f"Run npnet verify {f.target or f.layer}."
         )
-    kinds = {"optim": _Optimizer, "lr_scheduler": _Schedule}
+    kinds = {"optim": _Optimizer, "lr_scheduler": _Schedule, "autograd": _Operation}
     kind = kinds.get(f.twin.rpartition(".")[0], _Layer)(f, f.case)
     body = _data(f, f.case, arrays)
     if f.verdict in BROKEN:
@@ -150,6 +150,7 @@ _IMPORTS = (
     ("", ""),
     ("nn.", "from npnet import nn"),
     ("optim.", "from npnet import optim"),
+    ("Tensor.", "from npnet.autograd import Tensor"),
     ("Power(", "from npnet.verify.case import Power"),
     ("Forward(", "from npnet.contract import Forward"),
     ("Grads(", "from npnet.contract import Grads"),
@@ -594,6 +595,77 @@ class _Layer(_Kind):
             return f"grads.params.get({name!r})"
         path = [int(i) for i in name.removeprefix("input ").split(".")]
         return "grads.inputs" + "".join(f"[{i}]" for i in path)
+
+
+class _Operation(_Layer):
+    """The script of an operation of a tensor."""
+
+    def _forward(self) -> Iterator[str]:
+        if not self.native:
+            yield from super()._forward()
+            return
+        yield "def forward(arrays):"
+        yield '    """The candidate\'s forward pass, and its way back."""'
+        yield "    leaf = {n: Tensor(a, requires_grad=True) for n, a in arrays.items() if a.dtype.kind == 'f'}"
+        name = self.f.twin.removeprefix("autograd.")
+        yield f"    y = Tensor.{name}({self._call('leaf', 'arrays', {})})"
+        yield "    def vjp(dy):"
+        yield "        y.backward(dy, keep=True)"
+        inner = [map_leaves(x, "", lambda _, x: self._grad_of(x)) for x in self.example.inputs]
+        grads = "".join(f"{_nested(x)}, " for x in inner).rstrip(" ")
+        yield f"        grads = Grads(({grads}))"
+        yield "        for x in leaf.values():"
+        yield "            x.zero_grad()"
+        yield "        return grads"
+        yield "    return Forward(y.data, vjp)"
+
+    def torch(self) -> Iterator[str]:
+        """The operation, and for a gradient the way back."""
+        yield from _block(_TENSORS)
+        for name, a in self.example.arrays.items():
+            if name.startswith("input ") and a.dtype.kind == "f":
+                yield f"t[{name!r}].requires_grad_()"
+        yield f"y = {words.in_torch(self.f.twin)}({self._call('t', 't', _DIMS)})"
+        q = self.f.quantity
+        yield from self._backward() if q.startswith("gradient of ") else self._value()
+
+    def _real(self, x: Any) -> bool:
+        return isinstance(x, Slot) and self.example.arrays[x.name].dtype.kind == "f"
+
+    def _grad_of(self, x: Any) -> str:
+        return f"leaf[{x.name!r}].grad" if self._real(x) else "None"
+
+    def _call(self, real: str, other: str, names: Mapping[str, str]) -> str:
+        """The arguments; `real` holds the leaves, `other` arrays that have no gradient."""
+
+        def place(_: str, x: Any) -> str:
+            if not isinstance(x, Slot):
+                return literal(x)
+            return f"{real if self._real(x) else other}[{x.name!r}]"
+
+        found = [_nested(map_leaves(x, "", place)) for x in self.example.inputs]
+        options = {**self.example.config, **self.example.kwargs}
+        if names and "axes" in options and not options["axes"]:
+            options["axes"] = tuple(reversed(range(self.example.arrays["input 0"].ndim - 1)))
+        if names and self.f.twin == "autograd.max" and options["axis"] is None:
+            options["axis"] = ()
+        spread = [literal(options.pop(n)) for n in ("shape", "axes") if n in options]
+        named = [
+            f"{names.get(n, n)}={literal(x).replace('arrays[', f'{other}[')}"
+            for n, x in options.items()
+        ]
+        return ", ".join([*found, *spread, *named])
+
+
+_DIMS = {"axis": "dim", "keepdims": "keepdim", "indices": "index"}
+"""torch's names for the options of operations."""
+
+
+def _nested(texts: Any) -> str:
+    """Texts, nested in tuples, as the text of one."""
+    if isinstance(texts, tuple):
+        return "(" + "".join(f"{_nested(x)}, " for x in texts).rstrip(" ") + ")"
+    return str(texts)
 
 
 _NUMBERS = ("step", "mu_product", "eta", "mu", "func_evals", "n_iter", "H_diag")

@@ -381,7 +381,23 @@ def excerpt(file: str, line: int, before: int = 1, after: int = 24) -> list[tupl
 
 
 def full(twin: str) -> str:
-    """The name of a twin below torch, and below npnet: nn.Linear, optim.lr_scheduler.StepLR."""
+    """The name of a twin below npnet: nn.Linear, optim.lr_scheduler.StepLR, autograd.Tensor.add."""
     package, _, name = twin.rpartition(".")
-    places = {"": "nn", "lr_scheduler": "optim.lr_scheduler"}
+    places = {"": "nn", "lr_scheduler": "optim.lr_scheduler", "autograd": "autograd.Tensor"}
     return f"{places.get(package, package)}.{name}"
+
+
+_IN_TORCH = {
+    "max": "amax",
+    "expand": "Tensor.expand",
+    "transpose": "permute",
+    "index": "Tensor.__getitem__",
+    "cross_entropy": "nn.functional.cross_entropy",
+}
+"""The names of operations in torch, where they are others than the tensor's methods."""
+
+
+def in_torch(twin: str) -> str:
+    """The name of a twin in torch: torch.nn.Linear, torch.add."""
+    package, _, name = twin.rpartition(".")
+    return f"torch.{_IN_TORCH.get(name, name) if package == 'autograd' else full(twin)}"

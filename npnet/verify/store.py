@@ -65,7 +65,8 @@ class Stored:
 def encode(value: Any) -> Any:
     """A configuration value as JSON that `decode` turns back exactly.
 
-    Tuples, non-finite floats, mappings, LayerConfig, Power and Slot are objects with one tag each.
+    Tuples, slices, an Ellipsis, non-finite floats, mappings, LayerConfig, Power and Slot are
+    objects with one tag each.
     What has no stored form becomes {"opaque": its repr}: writing never fails, reading it back does.
     """
     if isinstance(value, np.bool_ | np.integer | np.floating):
@@ -78,6 +79,10 @@ def encode(value: Any) -> Any:
         return {"tuple": [encode(x) for x in value]}
     if isinstance(value, list):
         return [encode(x) for x in value]
+    if isinstance(value, slice):
+        return {"slice": [encode(x) for x in (value.start, value.stop, value.step)]}
+    if value is Ellipsis:
+        return {"ellipsis": []}
     if isinstance(value, LayerConfig):
         return {"layer": value.layer, "config": encode(dict(value.config))}
     if isinstance(value, Slot):
@@ -103,6 +108,10 @@ def decode(value: Any) -> Any:
             return float(text)
         case {"tuple": list(parts), **rest} if not rest:
             return tuple(decode(x) for x in parts)
+        case {"slice": [start, stop, step], **rest} if not rest:
+            return slice(decode(start), decode(stop), decode(step))
+        case {"ellipsis": [], **rest} if not rest:
+            return Ellipsis
         case {"layer": str(layer), "config": config, **rest} if not rest:
             return LayerConfig(_identifier(layer), _config(config))
         case {"slot": str(name), **rest} if not rest:

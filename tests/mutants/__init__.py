@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+import npnet.autograd
 import npnet.nn
 import npnet.optim
 
@@ -18,7 +19,8 @@ class Mutant:
     """`edits` turns the source of `layer` into the mistake; `blames` is the quantity to be named.
 
     The text to edit stands in the module that defines the layer, in a private one beside it that
-    it imports from, or in `module`. Where the mistake shows in one of several quantities, by the
+    it imports from, or in `module`; that of an operation of a tensor in any of npnet.autograd's.
+    Where the mistake shows in one of several quantities, by the
     configuration, each is right.
     """
 
@@ -29,10 +31,11 @@ class Mutant:
     module: str | None = field(default=None, kw_only=True)
 
     def build(self) -> Any:
-        """The wrong class, compiled from the edited source of the right one."""
+        """The wrong class, or method, compiled from the edited source of the right one."""
         original, named = self._modules()
-        wrong = edited(original, self.edits, f"{self.layer}, {self.mistake!r}", named)
-        return getattr(wrong, self.layer.rpartition(".")[2])
+        wrong: Any = edited(original, self.edits, f"{self.layer}, {self.mistake!r}", named)
+        namespace, _, name = self.layer.rpartition(".")
+        return getattr(wrong.Tensor if namespace == "autograd" else wrong, name)
 
     def places(self) -> frozenset[tuple[str, int]]:
         """Where the statements begin that are edited: file, as npnet/nn/linear.py, and line."""
@@ -50,10 +53,18 @@ class Mutant:
 
     def _modules(self) -> tuple[ModuleType, list[ModuleType]]:
         namespace, _, name = self.layer.rpartition(".")
-        packages = {"optim": npnet.optim, "lr_scheduler": npnet.optim.lr_scheduler}
-        right = getattr(packages.get(namespace, npnet.nn), name)
+        right = getattr(_PLACES.get(namespace, npnet.nn), name)
         original = importlib.import_module(right.__module__)
-        return original, [importlib.import_module(self.module)] if self.module else []
+        named = [self.module] if self.module else _BESIDE.get(namespace, [])
+        return original, [importlib.import_module(m) for m in named]
+
+
+_PLACES = {
+    "optim": npnet.optim,
+    "lr_scheduler": npnet.optim.lr_scheduler,
+    "autograd": npnet.autograd.Tensor,
+}
+_BESIDE = {"autograd": ["npnet.autograd.operations", "npnet.autograd.graph"]}
 
 
 def _statements(source: str, first: int, last: int) -> set[int]:

@@ -47,12 +47,9 @@ def correct(source: str, layer: str) -> Candidate:
         return native(layer)
     if source == "other":
         return native(layer, alternatives()[layer])
-    import torch
-
     from npnet.verify import adapt
 
-    package, _, name = layer.rpartition(".")
-    function = adapt.torch_function(getattr(torch.optim if package else torch.nn, name))
+    function = adapt.torch_function(torch_twin(layer))
     return candidate(layer, name=f"torch {layer}", only=TORCH_ONLY.get(layer))(function)
 
 
@@ -64,6 +61,17 @@ TORCH_ONLY = {
     # in chunks its backward pass can be called once only
     "LinearCrossEntropyLoss": {"options": st.just("none")},
 }
+
+
+def torch_twin(layer: str) -> type:
+    """torch's own class of a layer or optimizer; the module of an operation."""
+    import torch
+
+    from npnet.twins.autograd import MODULES
+
+    package, _, name = layer.rpartition(".")
+    places = {"": torch.nn, "optim": torch.optim}
+    return MODULES[layer] if package == "autograd" else getattr(places[package], name)
 
 
 def _work(job: Job) -> tuple[Job, float, dict[str, int], list[str]]:
