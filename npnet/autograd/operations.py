@@ -28,6 +28,11 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     return summed.reshape(shape)
 
 
+def _poles() -> np.errstate:
+    """What is divided by 0 becomes infinite or nan without a warning, as in torch."""
+    return np.errstate(divide="ignore", invalid="ignore")
+
+
 # ---- arithmetic: y = f(a, b), broadcast as NumPy broadcasts --------------------------------------
 
 
@@ -50,11 +55,13 @@ def multiply(a: Array, b: Array) -> Made:
 
 def divide(a: Array, b: Array) -> Made:
     """y = a / b    da = dy / b, db = -dy a / b², taken as -(dy / b) (a / b)."""
-    y = a / b
+    with _poles():
+        y = a / b
 
     def vjp(dy: Array) -> tuple[Array, Array]:
-        da = dy / b
-        return unbroadcast(da, a.shape), unbroadcast(-da * y, b.shape)
+        with _poles():
+            da = dy / b
+            return unbroadcast(da, a.shape), unbroadcast(-da * y, b.shape)
 
     return y, vjp
 
@@ -64,11 +71,12 @@ def power(a: Array, b: Array) -> Made:
 
     As torch has it: da is 0 where b is 0, and db is 0 where a is 0 and b at least 0.
     """
-    y = a**b
+    with _poles():
+        y = a**b
 
     def vjp(dy: Array) -> tuple[Array, Array]:
         one = b.dtype.type(1)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with _poles():
             da = np.where(b == 0, b.dtype.type(0), dy * (b * a ** (b - one)))
             db = np.where((a == 0) & (b >= 0), a.dtype.type(0), dy * (y * np.log(a)))
         return unbroadcast(da, a.shape), unbroadcast(db, b.shape)
@@ -114,9 +122,14 @@ def exp(a: Array) -> Made:
 
 def log(a: Array) -> Made:
     """y = ln a    da = dy / a."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with _poles():
         y = np.log(a)
-    return y, lambda dy: (dy / a,)
+
+    def vjp(dy: Array) -> tuple[Array]:
+        with _poles():
+            return (dy / a,)
+
+    return y, vjp
 
 
 def sigmoid(a: Array) -> Made:
@@ -148,8 +161,11 @@ def sum_(a: Array, axis: Axes = None, keepdims: bool = False) -> Made:
 
 
 def mean(a: Array, axis: Axes = None, keepdims: bool = False) -> Made:
-    """y = Σ a / n    da = dy / n, spread over the axes."""
-    y = np.asarray(a.mean(axis, keepdims=keepdims))
+    """y = Σ a / n, nan where n is 0    da = dy / n, spread over the axes."""
+    if a.size:
+        y = np.asarray(a.mean(axis, keepdims=keepdims))
+    else:
+        y = np.full_like(a.sum(axis, keepdims=keepdims), np.nan)
 
     def vjp(dy: Array) -> tuple[Array]:
         n = a.dtype.type(a.size // y.size if y.size else 1)

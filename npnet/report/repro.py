@@ -606,7 +606,8 @@ class _Operation(_Layer):
             return
         yield "def forward(arrays):"
         yield '    """The candidate\'s forward pass, and its way back."""'
-        yield "    leaf = {n: Tensor(a, requires_grad=True) for n, a in arrays.items() if a.dtype.kind == 'f'}"
+        yield "    real = {name: a for name, a in arrays.items() if a.dtype.kind == 'f'}"
+        yield "    leaf = {name: Tensor(a, requires_grad=True) for name, a in real.items()}"
         name = self.f.twin.removeprefix("autograd.")
         yield f"    y = Tensor.{name}({self._call('leaf', 'arrays', {})})"
         yield "    def vjp(dy):"
