@@ -168,7 +168,7 @@ def mean(a: Array, axis: Axes = None, keepdims: bool = False) -> Made:
         y = np.full_like(a.sum(axis, keepdims=keepdims), np.nan)
 
     def vjp(dy: Array) -> tuple[Array]:
-        n = a.dtype.type(a.size // y.size if y.size else 1)
+        n = a.dtype.type(a.size // max(y.size, 1) or 1)
         return (np.broadcast_to(_kept(dy / n, a, axis, keepdims), a.shape).copy(),)
 
     return y, vjp
