@@ -21,8 +21,9 @@ import torch
 from npnet import optim
 from npnet.contract import SparseGrad
 from npnet.twins import SPECS, to_torch
-from npnet.verify.case import LayerConfig
-from npnet.verify.targets import build
+from npnet.twins.autograd import MODULES
+from npnet.verify.case import Case, LayerConfig
+from npnet.verify.targets import build, own_function
 
 IMAGES = (16, 64, 32, 32)
 ROWS = (32 * 64, 512)
@@ -219,9 +220,30 @@ def _losses() -> dict[str, Work]:
     }
 
 
+def _operations() -> dict[str, Work]:
+    """Of a tensor: with the record that it keeps, and the walk back."""
+    x, row = (512, 1024), (1024,)
+    pairs = {n: work(x, row) for n in ("add", "sub", "mul")}
+    alone = {n: work(x) for n in ("neg", "exp", "sigmoid", "tanh", "relu")}
+    reduced = {n: work(x, axis=1) for n in ("sum", "mean", "max", "softmax")}
+    moved = {"reshape": {"shape": (1024, 512)}, "transpose": {"axes": (1, 0)}}
+    found = (pairs | alone | reduced | {n: work(x, **how) for n, how in moved.items()}) | {
+        "div": work(x, Of(row, "unit")),
+        "pow": work(Of(x, "unit"), row),
+        "log": work(Of(x, "unit")),
+        "matmul": work((16, 128, 128), (128, 128)),
+        "expand": work((512, 1), shape=x),
+        "index": work(x, index(512, 2048)),
+        "index_select": work(x, kwargs={"indices": np.arange(1024) % 512}, axis=0),
+        "cross_entropy": work((2048, 256), index(256, 2048)),
+    }
+    return {f"autograd.{name}": asked for name, asked in found.items()}
+
+
 def everything() -> dict[str, Work]:
     """The work of every layer."""
-    return _elementwise() | _convolutions() | _normalisations() | _sequences() | _losses()
+    layers = _elementwise() | _convolutions() | _normalisations() | _sequences() | _losses()
+    return layers | _operations()
 
 
 def fastest(*runs: Callable[[], Any], seconds: float) -> list[float]:
@@ -239,13 +261,17 @@ def fastest(*runs: Callable[[], Any], seconds: float) -> list[float]:
 def layer_times(name: str, asked: Work, seconds: float) -> tuple[float, float]:
     """Seconds of npnet and of torch for forward plus backward."""
     rng = np.random.default_rng(0)
-    layer = build(name, asked.config)
-    state = layer.init(rng)
-    module = to_torch(layer, state)
-    inputs = [x.draw(rng) if isinstance(x, Of) else x for x in asked.inputs]
+    state: Any = {}
     kwargs = dict(asked.kwargs)
-    if "rng" in type(layer).__call__.__annotations__:
-        kwargs["rng"] = rng
+    if name.startswith("autograd."):
+        layer, module = _recorded(name, asked.config), MODULES[name](**asked.config)
+    else:
+        layer = build(name, asked.config)
+        state = layer.init(rng)
+        module = to_torch(layer, state)
+        if "rng" in type(layer).__call__.__annotations__:
+            kwargs["rng"] = rng
+    inputs = [x.draw(rng) if isinstance(x, Of) else x for x in asked.inputs]
     forward = layer(state, *inputs, **kwargs)
     many = isinstance(forward.y, tuple)
     dys = [
@@ -264,8 +290,11 @@ def layer_times(name: str, asked: Work, seconds: float) -> tuple[float, float]:
     wanted += [p for p in module.parameters() if p.requires_grad]
     cotangents = [None if dy is None else torch.from_numpy(np.asarray(dy)) for dy in dys]
 
+    given = {n: torch.from_numpy(x) if isinstance(x, np.ndarray) else x
+             for n, x in asked.kwargs.items()}  # fmt: skip
+
     def theirs() -> None:
-        ys = _flat(module(*tensors, **asked.kwargs))
+        ys = _flat(module(*tensors, **given))
         pairs = [(y, d) for y, d in zip(ys, cotangents, strict=True) if y.requires_grad]
         if pairs and wanted:
             torch.autograd.grad(
@@ -276,6 +305,13 @@ def layer_times(name: str, asked: Work, seconds: float) -> tuple[float, float]:
     theirs()
     mine, other = fastest(ours, theirs, seconds=seconds)
     return mine, other
+
+
+def _recorded(name: str, config: dict[str, Any]) -> Any:
+    """An operation of a tensor, as a layer is called."""
+    function = own_function(name)
+    assert function is not None
+    return lambda state, *inputs, **kwargs: function(Case(config, state, inputs, kwargs))
 
 
 def optimizer_times(name: str, seconds: float) -> tuple[float, float]:
@@ -384,15 +420,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         ratios[name] = mine / theirs
         row = f"{name:<32}{mine * 1e3:>10.2f}{theirs * 1e3:>10.2f}{ratios[name]:>8.2f}"
         print(row, flush=True)
-    layers = {n: r for n, r in ratios.items() if not n.startswith("optim.")}
+    layers = {n: r for n, r in ratios.items() if "." not in n}
+    operations = {n: r for n, r in ratios.items() if n.startswith("autograd.")}
     products = [r for n, r in layers.items() if any(fnmatchcase(n, p) for p in MATRIX)]
-    steps = [r for n, r in ratios.items() if n not in layers]
+    steps = [r for n, r in ratios.items() if n.startswith("optim.")]
     print(f"\ngeometric mean over {len(layers)} layers: {_mean(list(layers.values())):.2f}")
     print(f"where matrix products dominate ({len(products)}): {_mean(products):.2f}")
     print(f"over {len(steps)} optimizers: {_mean(steps):.2f}")
-    slow = {n: r for n, r in layers.items() if r > 4} | {
-        n: r for n, r in ratios.items() if n not in layers and r > 2
-    }
+    print(f"over {len(operations)} operations of a tensor: {_mean(list(operations.values())):.2f}")
+    slow = {n: r for n, r in ratios.items() if r > (2 if n.startswith("optim.") else 4)}
     for name, r in sorted(slow.items(), key=lambda row: -row[1]):
         print(f"  slow: {name} {r:.1f}x")
     for name in missing:
