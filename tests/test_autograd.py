@@ -70,6 +70,44 @@ def test_a_number_keeps_the_format(name):
     np.testing.assert_allclose(x.grad, want.grad.numpy(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", [*BINARY, "matmul"])
+def test_of_two_formats_every_gradient_has_that_of_its_tensor(name):
+    operation = BINARY.get(name, lambda a, b: a @ b)
+    x = Tensor(np.array([1.5, 2.0], np.float32), requires_grad=True)
+    w = Tensor(np.array([3.0, 2.0]), requires_grad=True)
+    whole = Tensor(np.array([2, 1]))
+    for y in (operation(x, w), operation(x, whole)):
+        assert y.dtype == np.float64
+        y.sum().backward()
+
+    assert (x.grad.dtype, w.grad.dtype, whole.grad) == (np.float32, np.float64, None)
+    np.testing.assert_array_equal(operation(x, whole).data, operation(x.data, whole.data))
+
+
+@pytest.mark.parametrize("weight", [None, [1.0, 2.0, 3.0]], ids=["plain", "weighted"])
+def test_cross_entropy_takes_class_weights(weight):
+    (x,) = arrays([(4, 3)])
+    labels = np.array([0, 2, 1, 2])
+    options = {"label_smoothing": 0.25}
+    theirs = options | ({} if weight is None else {"weight": torch.tensor(weight).double()})
+    agree(
+        lambda a: a.cross_entropy(labels, **options, weight=weight and np.array(weight)),
+        x,
+        g=lambda a: torch.nn.functional.cross_entropy(a, torch.tensor(labels), **theirs),
+    )
+
+
+def test_a_pole_is_infinite_or_nan_and_no_warning():
+    x = Tensor([1.0, -1.0, 0.0], requires_grad=True)
+    np.testing.assert_array_equal((x / 0.0).data, [np.inf, -np.inf, np.nan])
+    np.testing.assert_array_equal(x.log().data, [0.0, np.nan, -np.inf])
+    np.testing.assert_array_equal((x**-1).data, [1.0, -1.0, np.inf])
+    nothing = Tensor(np.zeros((2, 0)), requires_grad=True)
+    np.testing.assert_array_equal(nothing.mean(1).data, [np.nan, np.nan])
+    for y in ((x / 0.0).sum(), x.log().sum(), (x**-1).sum(), nothing.mean()):
+        y.backward()
+
+
 @pytest.mark.parametrize("a", [0.0, 2.0])
 @pytest.mark.parametrize("b", [0.0, 1.0, 2.0, 0.5])
 def test_powers_of_0_and_to_the_0(a, b):
@@ -355,6 +393,10 @@ def test_errors_say_what_is_needed():
     x = Tensor([[1.0, 2.0]], requires_grad=True)
     with pytest.raises(DtypeError, match="only floating-point data has a gradient"):
         Tensor([1, 2], requires_grad=True)
+    with pytest.raises(DtypeError, match=r"this is int64. Use data.astype\(np.float64\)"):
+        Tensor(np.arange(3), requires_grad=True)
+    with pytest.raises(ConfigError, match="requires_grad=True"):
+        (Tensor(np.arange(3)) * 2).sum().backward()
     with pytest.raises(DtypeError, match="needs numbers"):
         Tensor(["a"])
     with pytest.raises(ShapeError, match=r"needs one number, but this has shape \(1, 2\)"):

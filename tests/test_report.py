@@ -855,6 +855,46 @@ def test_scripts_of_npnet_s_own_layers_losses_and_optimizers(
     assert codes == [f"CODES {n} [0, 1]" for n in short_names], done.stderr
 
 
+SCRIPTED = {
+    "autograd.mul": "takes a for b",
+    "autograd.div": "has no gradient for the divisor",
+    "autograd.pow": "raises |a|",
+    "autograd.matmul": "forgets dy for the right",
+    "autograd.mean": "divides by n - 1",
+    "autograd.max": "takes what is nearly the largest",
+    "autograd.expand": "averages the gradient over the copies",
+    "autograd.reshape": "fills column by column",
+    "autograd.transpose": "goes back by the same order",
+    "autograd.index": "the last of several equal indices takes all",
+    "autograd.index_select": "averages over equal indices",
+    "autograd.softmax": "ignores axis",
+    "autograd.cross_entropy": "ignores weight",
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_scripts_of_the_operations_of_a_tensor(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from npnet import autograd
+    from npnet.verify import run
+    from npnet.verify.targets import native
+    from tests.studies.mutants import all_mutants
+
+    mutant = next(m for m in all_mutants() if (m.layer, m.mistake) == (name, SCRIPTED[name]))
+    wrong = mutant.build()
+    (f, *_) = run(native(name, wrong), examples=60, dtypes=["float64"]).findings
+    store.save(f, tmp_path)
+    source = repro.script(f, arrays=f"Path({str(tmp_path / 'arrays.npz')!r})")
+    codes = []
+    for tensor in (autograd.Tensor, wrong.__globals__["Tensor"]):
+        monkeypatch.setattr(autograd, "Tensor", tensor)
+        with pytest.raises(SystemExit) as end:
+            exec(compile(source, "repro.py", "exec"), {"__name__": "__main__"})
+        codes.append(end.value.code)
+    assert codes == [0, 1]
+
+
 def _python(*arguments: str) -> "subprocess.CompletedProcess[str]":
     root = str(Path(__file__).parent.parent)
     environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}

@@ -362,7 +362,17 @@ def _sizes(shape: tuple[Any, ...]) -> Sequence[int]:
 def _binary(name: str, f: Callable[[Array, Array], Made], a: Operand, b: Operand) -> Tensor:
     one = a if isinstance(a, Tensor) else _like(a, b)
     two = b if isinstance(b, Tensor) else _like(b, a)
+    if one.data.dtype != two.data.dtype:
+        both = np.result_type(one.data, two.data)
+        one, two = _in_format(one, both), _in_format(two, both)
     return _made(name, f(one.data, two.data), (one, two))
+
+
+def _in_format(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
+    """The tensor in another format; its gradient comes back in its own."""
+    own = x.data.dtype
+    made = x.data.astype(dtype), lambda dy: (dy.astype(own),)
+    return x if dtype == own else _made("astype", made, (x,))
 
 
 def _like(x: Operand, other: Operand) -> Tensor:

@@ -553,7 +553,8 @@ class _Layer(_Kind):
         yield "y, vjp, updates = forward(handed)"
         yield f"second = {self._got()}"
         if not on_y:
-            yield "second = factor * before if second is None else second"
+            yield "if second is None and got is not None:"
+            yield "    second = factor * before"
 
     def _split(self) -> Iterator[str]:
         yield "halves = []"

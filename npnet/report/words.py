@@ -12,7 +12,7 @@ import numpy as np
 
 from npnet.contract import Array
 from npnet.report.overview import passed
-from npnet.verify.case import Example, LayerConfig, Slot
+from npnet.verify.case import Example, LayerConfig, Slot, leaves
 from npnet.verify.finding import (
     BROKEN,
     DIVERGED,
@@ -353,10 +353,15 @@ def arrays_of(example: Example) -> dict[str, Array]:
 
 
 def configuration(example: Example) -> str:
-    """The constructor call: Linear(in_features=1, …)."""
+    """The constructor call: Linear(in_features=1, …); and of what, where that is not arrays alone.
+
+    autograd.pow() of (<input 0>, 2)
+    """
     written = ", ".join(f"{k}={_value(v)}" for k, v in example.config.items())
     call = "".join(f", {k}={_value(v)}" for k, v in example.kwargs.items() if v is not None)
-    return clean(f"{example.spec}({written}){' with ' + call[2:] if call else ''}")
+    numbers = {type(x) for part in example.inputs for _, x in leaves(part, "")}
+    of = f" of {_value(example.inputs)}" if numbers - {Slot, type(None)} else ""
+    return clean(f"{example.spec}({written}){of}{' with ' + call[2:] if call else ''}")
 
 
 def _value(value: Any) -> str:

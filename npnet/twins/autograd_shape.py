@@ -138,30 +138,30 @@ def _places(pick: Pick, n: int, *shape: int) -> Values:
 
 
 _AT: Mapping[str, Callable[[Pick, int, int], Any]] = {
-    "0": lambda pick, n, m: 0,
-    "-1": lambda pick, n, m: -1,
-    "1:": lambda pick, n, m: slice(1, None),
-    "::2": lambda pick, n, m: slice(None, None, 2),
-    "-2:-1": lambda pick, n, m: slice(-2, -1),
-    "0:0": lambda pick, n, m: slice(0, 0),
-    ":, -1": lambda pick, n, m: (_ALL, -1),
-    "..., 0": lambda pick, n, m: (Ellipsis, 0),
-    "..., ::2": lambda pick, n, m: (Ellipsis, slice(None, None, 2)),
-    "None, 0": lambda pick, n, m: (None, 0),
-    "1:, None, 0": lambda pick, n, m: (slice(1, None), None, 0),
-    "0, -1": lambda pick, n, m: (0, -1),
-    "i": lambda pick, n, m: _places(pick, n, 4),
-    "i of two axes": lambda pick, n, m: _places(pick, n, 2, 3),
-    "i of no axes": lambda pick, n, m: _places(pick, n),
-    "i, j": lambda pick, n, m: (_places(pick, n, 5), _places(pick, m, 5)),
-    "i[:, None], j": lambda pick, n, m: (_places(pick, n, 2, 1), _places(pick, m, 3)),
-    ":, j": lambda pick, n, m: (_ALL, _places(pick, m, 5)),
-    "1:, j": lambda pick, n, m: (slice(1, None), _places(pick, m, 3)),
-    "None, i, -1:": lambda pick, n, m: (None, _places(pick, n, 3), slice(-1, None)),
-    "i, None, j": lambda pick, n, m: (_places(pick, n, 3), None, _places(pick, m, 3)),
-    "i, 0": lambda pick, n, m: (_places(pick, n, 4), 0),
-    "mask": lambda pick, n, m: [k % 2 == 0 for k in range(n)],
-    ":, mask": lambda pick, n, m: (_ALL, [k % 3 != 0 for k in range(m)]),
+    "x[0]": lambda pick, n, m: 0,
+    "x[-1]": lambda pick, n, m: -1,
+    "x[1:]": lambda pick, n, m: slice(1, None),
+    "x[::2]": lambda pick, n, m: slice(None, None, 2),
+    "x[-2:-1]": lambda pick, n, m: slice(-2, -1),
+    "x[0:0]": lambda pick, n, m: slice(0, 0),
+    "x[:, -1]": lambda pick, n, m: (_ALL, -1),
+    "x[..., 0]": lambda pick, n, m: (Ellipsis, 0),
+    "x[..., ::2]": lambda pick, n, m: (Ellipsis, slice(None, None, 2)),
+    "x[None, 0]": lambda pick, n, m: (None, 0),
+    "x[1:, None, 0]": lambda pick, n, m: (slice(1, None), None, 0),
+    "x[0, -1]": lambda pick, n, m: (0, -1),
+    "x[i]": lambda pick, n, m: _places(pick, n, 4),
+    "x[i] of two axes": lambda pick, n, m: _places(pick, n, 2, 3),
+    "x[i] of no axes": lambda pick, n, m: _places(pick, n),
+    "x[i, j]": lambda pick, n, m: (_places(pick, n, 5), _places(pick, m, 5)),
+    "x[i[:, None], j]": lambda pick, n, m: (_places(pick, n, 2, 1), _places(pick, m, 3)),
+    "x[:, j]": lambda pick, n, m: (_ALL, _places(pick, m, 5)),
+    "x[1:, j]": lambda pick, n, m: (slice(1, None), _places(pick, m, 3)),
+    "x[None, i, -1:]": lambda pick, n, m: (None, _places(pick, n, 3), slice(-1, None)),
+    "x[i, None, j]": lambda pick, n, m: (_places(pick, n, 3), None, _places(pick, m, 3)),
+    "x[i, 0]": lambda pick, n, m: (_places(pick, n, 4), 0),
+    "x[mask]": lambda pick, n, m: [k % 2 == 0 for k in range(n)],
+    "x[:, mask]": lambda pick, n, m: (_ALL, [k % 3 != 0 for k in range(m)]),
 }
 
 
@@ -191,7 +191,7 @@ def index(pick: Pick) -> Drawn:
     n, m = pick.size("first axis"), pick.size("second axis")
     rest = pick.option("other axes", (), (2,), (2, 2), (0,))
     way = pick.option("at", *_AT)
-    if way == "..., 0" and rest == (0,):
+    if way == "x[..., 0]" and rest == (0,):
         rest = pick.instead("other axes", (), because="at")
     at = _AT[way](pick, n, m)
     return {}, (pick.values("x", (n, m, *rest)), at)

@@ -144,6 +144,22 @@ def test_a_broken_power_of_a_negative_number_is_nan_for_certain_or_perhaps():
     assert 0.5 < error_of(y)[2] < 1
 
 
+def test_a_power_of_exactly_0_is_known_and_that_of_a_negative_number_for_an_exact_exponent():
+    bases = torch.tensor([0.0, 0.0, 0.0, -2.0, -2.0, 0.0, -2.0], dtype=torch.float64)
+    exponents = torch.tensor([2.0, 0.0, -1.0, 3.0, 0.5, 2.0, 3.0], dtype=torch.float64)
+    off = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5], dtype=torch.float64)
+    inf, nan = torch.inf, torch.nan
+    want = torch.tensor([0.0, 1.0, inf, -8.0, nan, 0.0, -8.0], dtype=torch.float64)
+    with using(Setting(PRECISIONS["float32"], watching=True)) as setting:
+        y = torch.pow(Bounded(bases), Bounded(exponents, off))
+
+    torch.testing.assert_close(y.value, want, rtol=0, atol=0, equal_nan=True)
+    assert error_of(y)[[0, 1, 2, 4, 5]].count_nonzero() == 0
+    assert 0 < error_of(y)[3] < 1e-4
+    assert error_of(y)[6] == inf
+    assert setting.poles
+
+
 def test_zeros_stay_zeros_in_powers_and_means():
     zeros = Bounded(torch.zeros(1, 2, 4, dtype=torch.float64))
     for p in (1.5, 2, 3, 4, 0.5):
