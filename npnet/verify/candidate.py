@@ -63,7 +63,9 @@ def candidate(
     dialect: str | None = None,
     name: str | None = None,
 ) -> Callable[[Callable[[Any], Any]], Candidate]:
-    """Declare that a function of a Case claims to be `torch.nn.<twin>` (or "optim.<twin>").
+    """Declare that a function of a Case claims to be `torch.nn.<twin>`.
+
+    twin: the name of a spec: "Linear", "optim.Adam", "autograd.matmul"
 
     only: strategies that replace the twin's own for options of these names, where the candidate
         covers a part of the twin: `only={"bias": st.just(True)}`
