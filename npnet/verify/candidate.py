@@ -66,7 +66,6 @@ def candidate(
     """Declare that a function of a Case claims to be `torch.nn.<twin>`.
 
     twin: the name of a spec: "Linear", "optim.Adam", "autograd.matmul"
-
     only: strategies that replace the twin's own for options of these names, where the candidate
         covers a part of the twin: `only={"bias": st.just(True)}`
     bound: "normwise" for algorithms that are stable only in the norm (Winograd, FFT): every element

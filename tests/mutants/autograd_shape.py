@@ -73,7 +73,7 @@ _INDEX = [
     ("takes a negative index for 0", {"y = np.array(a[at])\n    parts =": "at = tuple("
      "np.maximum(i, 0) if isinstance(i, np.ndarray) else i for i in at) if isinstance(at, tuple)"
      " else np.maximum(at, 0) if isinstance(at, np.ndarray) else at\n"
-     "    y = np.array(a[at])\n    parts ="}, "y"),
+     "    y = np.array(a[at])\n    parts ="}, ("y", _X)),
     ("keeps the axis of an integer",
      {_Y: "y = np.array(a[at])[np.newaxis] if isinstance(at, int) else np.array(a[at])"}, "y"),
     ("has a gradient of 1 everywhere", {_ZEROS: "da = np.ones_like(a)"}, _X),
