@@ -136,7 +136,7 @@ _MAX = [
 # ---- through layers ------------------------------------------------------------------------------
 
 _CALL = 'return self._through("Softmax", {}, dim=axis)'
-_VJP = "grads = made.vjp(dy)"
+_VJP = "grads = back(dy)"
 
 _SOFTMAX = [
     ("ignores axis", {_CALL: _CALL.replace("axis", "-1")}, "y"),
@@ -144,8 +144,8 @@ _SOFTMAX = [
     ("leaves the axis to the layer", {_CALL: _CALL.replace("axis", "None")}, "y"),
     ("is its logarithm", {_CALL: _CALL.replace("Softmax", "LogSoftmax")}, "y"),
     ("is that of -x", {_CALL: _CALL.replace("Softmax", "Softmin")}, "y"),
-    ("forgets dy", {_VJP: "grads = made.vjp(np.ones_like(dy))"}, _X),
-    ("ignores the sign of dy", {_VJP: "grads = made.vjp(np.abs(dy))"}, _X),
+    ("forgets dy", {_VJP: "grads = back(np.ones_like(dy))"}, _X),
+    ("ignores the sign of dy", {_VJP: "grads = back(np.abs(dy))"}, _X),
     ("lets dy through", {_VJP: f"{_VJP}\n            return (dy,)"}, _X),
 ]
 
@@ -163,12 +163,12 @@ _CROSS_ENTROPY = [
     ("ignores reduction", _told('{"reduction": "mean", "reduce": None, "size_average": None}'),
      "y"),
     ("ignores ignore_index", _told('{"ignore_index": -100}'), ("y", "forward")),
-    ("forgets dy", {_VJP: "grads = made.vjp(np.ones_like(dy))"}, _X),
-    ("ignores the sign of dy", {_VJP: "grads = made.vjp(np.abs(dy))"}, _X),
+    ("forgets dy", {_VJP: "grads = back(np.ones_like(dy))"}, _X),
+    ("ignores the sign of dy", {_VJP: "grads = back(np.abs(dy))"}, _X),
     ("has no gradient for the target", {_CALL: _CALL.replace("state, target", "state, "
      "target.data if isinstance(target, Tensor) else target")}, "gradient of input 1"),
-    ("gives the target the prediction's gradient", {"_collect(inputs, grads.inputs, dx)":
-     "_collect(inputs, (grads.inputs[0], grads.inputs[0]), dx)"}, "gradient of input 1"),
+    ("gives the target the prediction's gradient", {"_collect(form, grads.inputs, found)":
+     "_collect(form, (grads.inputs[0], grads.inputs[0]), found)"}, "gradient of input 1"),
 ]  # fmt: skip
 
 MUTANTS = [
