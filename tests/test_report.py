@@ -117,7 +117,7 @@ def equal(a: Any, b: Any) -> bool:
 names = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True).filter(str.isidentifier)
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 values = st.recursive(
-    scalars | st.builds(Slot, st.text(max_size=8)),
+    scalars | st.builds(Slot, st.text(max_size=8)) | st.just(...) | st.slices(5),
     lambda inner: (
         st.lists(inner, max_size=3).map(tuple)
         | st.lists(inner, max_size=3)
