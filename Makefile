@@ -58,8 +58,9 @@ sample: $(READY)  ## the published run in reports/sample/
 soak: $(READY)  ## correct implementations only: no false alarm in N examples
 	$(ONE) $(BIN)/python -m tests.studies.soak --examples $(N)
 
-bench: $(READY)  ## examples per second beside gradcheck, and start-up times
+bench: $(READY)  ## examples per second beside gradcheck, start-up times; training steps beside torch's
 	$(ONE) $(BIN)/python -m tests.studies.bench
+	$(ONE) $(BIN)/python -m tests.studies.steps
 
 speed: $(READY)  ## npnet's layers and optimizers beside torch's, one thread against one thread
 	$(ONE) $(BIN)/python -m tests.studies.speed
@@ -70,7 +71,7 @@ training: $(READY)  ## networks trained in npnet and in torch from the same stat
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install -q -c constraints.txt --group dev -e '.[torch]'
+	$(BIN)/python -m pip install -q -c constraints.txt --group dev -e '.[torch,train]'
 	touch $@
 
 clean:

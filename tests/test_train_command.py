@@ -118,7 +118,7 @@ def test_ctrl_c_and_resume(folder):
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
-    assert "To go on: npnet train cnn --resume --out cut" in told
+    assert "to go on: npnet train cnn --epochs 40 --out cut --resume" in told
     assert "Traceback" not in told
     assert left("cut") == ["checkpoint.npz", "history.json", "training.png"]
     assert not json.loads(Path("cut/history.json").read_text())["finished"]

@@ -1,6 +1,7 @@
 """npnet train: a small example, trained from the beginning or from where it was cut off."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,8 +97,9 @@ def train(
         )
         finished = True
     except KeyboardInterrupt:
-        again = f"npnet train {example} --resume" + (f" --out {out}" if out else "")
-        click.echo(f"interrupted; {checkpoint} holds all of it. To go on: {again}", err=True)
+        if checkpoint.is_file():
+            click.echo(f"interrupted; {checkpoint} holds what was reached", err=True)
+            click.echo(f"to go on: {_again(ctx)}", err=True)
         ctx.exit(INTERRUPTED)
     except NonFiniteLossError as error:
         click.echo(f"npnet: {error}", err=True)
@@ -111,6 +113,17 @@ def train(
     task.model.save(place / "model.safetensors")
     click.echo(task.outcome())
     click.echo(f"{seconds:.1f} s · {place / 'training.png'} · {place / 'model.safetensors'}")
+
+
+def _again(ctx: click.Context) -> str:
+    """The command that goes on, with the options that were given."""
+    words = ["npnet", "train", ctx.params["example"]]
+    for param in ctx.command.params:
+        name = param.name or ""
+        given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and isinstance(param, click.Option) and not param.is_flag:
+            words += [param.opts[0], str(ctx.params[name])]
+    return shlex.join([*words, "--resume"])
 
 
 @dataclass
