@@ -1,6 +1,7 @@
 """A model and its training: held against torch step by step, and what is refused."""
 
 import math
+import weakref
 from collections import OrderedDict
 
 import numpy as np
@@ -215,6 +216,35 @@ def test_only_parameters_have_gradients_and_only_buffers_are_updated():
     assert list(updates) == ["1.running_mean", "1.running_var", "1.num_batches_tracked"]
     assert prediction.shape == (5, 4)
     assert {a.dtype for a in grads.values()} == {np.dtype(np.float32)}
+
+
+def test_what_layers_have_made_is_let_go_of_unless_it_is_kept():
+    """The record holds no data: between two layers only the second may need it, or a wiring."""
+    made = {}
+
+    def forward(call, x):
+        for name in ("0", "1", "2"):
+            x = call(name, x)
+            made[name] = weakref.ref(x) if name == "0" else x.retain_grad()
+        return x + made["1"] * 2
+
+    model = in_float64(
+        Model([nn.Linear(4, 3), nn.Tanh(), nn.ReLU()], nn.MSELoss(), optim.SGD(), forward=forward)
+    )
+    (x, _), *_ = images(5, (4,))
+    alive = []
+    model.loss = type("Watched", (), {
+        "init": lambda self, rng: {},
+        "__call__": lambda self, *given: alive.append(made["0"]()) or nn.MSELoss()(*given),
+    })()  # fmt: skip
+    _, grads, _, y = model.loss_and_grads(model.state, x, np.zeros((5, 3)))
+    assert alive == [None]
+    d = 2 * y / y.size
+    np.testing.assert_allclose(made["2"].grad, d)
+    inner = d * (2 + (made["1"].data > 0))
+    np.testing.assert_allclose(made["1"].grad, inner)
+    slope = inner * (1 - made["1"].data ** 2)
+    np.testing.assert_allclose(grads["0.weight"], slope.T @ x)
 
 
 def test_layers_that_draw_get_the_generator():

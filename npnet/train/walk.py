@@ -114,7 +114,10 @@ def _let_go_of_data(y: Tensor) -> None:
 
 
 def _link(node: Node) -> Node:
-    return node.creators[0] if node.vjp is _through else node
+    """What stands for a node in the record: itself where it is no layer's, or keeps a gradient."""
+    if node.vjp is not _through or getattr(node, "keeps_grad", False):
+        return node
+    return node.creators[0]
 
 
 def one_after_the_other(layers: Mapping[str, Layer]) -> Wiring:
