@@ -408,3 +408,18 @@ def test_errors_say_what_is_needed():
         Tensor([1.0]).backward()
     with pytest.raises(DtypeError, match="index_select needs integers"):
         x.index_select(0, [0.5])
+
+
+def test_a_gradient_may_be_asked_for_later():
+    x, y = Tensor([1.0, 2.0]).requires_grad_(), Tensor([3.0, 4.0])
+    y.requires_grad = True
+    (x * y).sum().backward()
+
+    assert np.array_equal(x.grad, [3.0, 4.0])
+    assert np.array_equal(y.grad, [1.0, 2.0])
+    x.requires_grad_(False)
+    assert not (x * 2).requires_grad
+    with pytest.raises(DtypeError, match="only floating-point data"):
+        Tensor([1, 2]).requires_grad_()
+    with pytest.raises(ConfigError, match="follows from what it was made of"):
+        (y * 2).requires_grad_(False)

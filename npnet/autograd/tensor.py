@@ -37,13 +37,9 @@ class Tensor(Node):
         self.data = np.asarray(data.data if isinstance(data, Tensor) else data)
         if self.data.dtype.kind not in "biuf":
             raise DtypeError(f"a Tensor needs numbers, but has {self.data.dtype}.")
-        if requires_grad and self.data.dtype.kind != "f":
-            raise DtypeError(
-                f"only floating-point data has a gradient, but this is {self.data.dtype}. "
-                "Use data.astype(np.float64)."
-            )
-        self.requires_grad, self.grad, self.keeps_grad = requires_grad, None, requires_grad
+        self.grad, self.keeps_grad = None, False
         self.creators, self.vjp, self.creation_op = (), None, ""
+        self.requires_grad_(requires_grad)
 
     # ---- the record ----------------------------------------------------------------------------
 
@@ -75,9 +71,27 @@ class Tensor(Node):
             )
         walk_back(self, given.astype(self.data.dtype, copy=False), keep)
 
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Ask for a gradient here from now on, or no longer; return this tensor.
+
+        Raises DtypeError for integers, ConfigError for what was made from others.
+        """
+        if requires_grad and self.data.dtype.kind != "f":
+            raise DtypeError(
+                f"only floating-point data has a gradient, but this is {self.data.dtype}. "
+                "Use data.astype(np.float64)."
+            )
+        if self.creators:
+            raise ConfigError(
+                f"whether {self.creation_op} needs a gradient follows from what it was made of. "
+                "Use retain_grad() to see its gradient, detach() to have none."
+            )
+        self.requires_grad = requires_grad
+        return self
+
     def receive(self, gradient: Any) -> None:
-        """Add a gradient to `grad`, where it is kept."""
-        if self.keeps_grad:
+        """Add a gradient to `grad`, where it is kept: of what was made from nothing, always."""
+        if self.keeps_grad or self.vjp is None:
             self.grad = np.array(gradient) if self.grad is None else self.grad + gradient
 
     def retain_grad(self) -> "Tensor":
