@@ -130,8 +130,8 @@ def activations(**changed):
     found = {
         "layers.2/y": rng.standard_normal((3, 4)),
         "layers.10/y": rng.standard_normal((3, 5)),
-        "layers.10/gradient of weight": rng.standard_normal((5, 4)),
         "layers.2/gradient of weight": rng.standard_normal((4, 4)),
+        "layers.10/gradient of weight": rng.standard_normal((5, 4)),
     }
     return found | changed
 

@@ -44,10 +44,14 @@ _FORMATS = {  # of safetensors, by the name that it has there
 
 
 class Dump(NamedTuple):
-    """Arrays by name, in order, and the format of each: bfloat16 is one that NumPy lacks."""
+    """Arrays by name, and the format of each: bfloat16 is one that NumPy lacks.
+
+    ordered: whether the names stand in the order of the pass, there and back, as npnet writes them
+    """
 
     arrays: Mapping[str, Array]
     formats: Mapping[str, str]
+    ordered: bool = False
 
 
 class Named(NamedTuple):
@@ -63,8 +67,9 @@ def compare(a: Any, b: Any) -> Report:
 
     a, b: safetensors or npz files, or mappings of arrays by name; b is what a is held against
 
-    Layers come in the order of the first file, numbers in names counted as such; gradients after
-    everything else, and the other way round. Raises ConfigError where no name is in both.
+    Layers come in the order of the first file (of safetensors, which has none, in that of their
+    names, 10 after 2), and after everything else gradients, from the last layer on. Raises
+    ConfigError where no name is in both.
     """
     one, other = dump(a), dump(b)
     bounds = {n: x for d in (one, other) for n, x in d.arrays.items() if _is_bound(n)}
@@ -78,7 +83,8 @@ def compare(a: Any, b: Any) -> Report:
             f"the two dumps have no name in common: {_some(names)} in one, {_some(theirs)} in the "
             f"other.{hint} Name the arrays alike, as layer/quantity."
         )
-    pairs = {name: _pair(name, one, other, bounds) for name in _in_order(both)}
+    ordered = both if one.ordered else _in_order(both)
+    pairs = {name: _pair(name, one, other, bounds) for name in ordered}
     only = [f"{n} (only in the first)" for n in names if n not in other.arrays]
     only += [f"{n} (only in the second)" for n in theirs if n not in one.arrays]
     return _report(pairs, one, other, only)
@@ -129,7 +135,7 @@ def _of_safetensors(path: Path, data: bytes) -> Dump:
         raise FileFormatError(
             f"{path} must be a safetensors or an npz file, but cannot be read as one ({error})."
         ) from None
-    return Dump(arrays, formats)
+    return Dump(arrays, formats, ordered=bool(order))
 
 
 # ---- names ---------------------------------------------------------------------------------------
@@ -166,22 +172,22 @@ def _natural(name: str) -> list[Any]:
 
 
 def _in_order(names: Sequence[str]) -> list[str]:
-    """Step by step: what goes forwards as it stands, then the gradients the other way round."""
+    """Step by step: what goes forwards as it stands, then gradients from the last layer on."""
     found: list[str] = []
     steps: dict[int, list[str]] = {}
     for name in names:
         steps.setdefault(named(name).step, []).append(name)
-    for step in sorted(steps):
-        back = [n for n in steps[step] if "grad" in n.lower()]
-        late = [n for n in steps[step] if "after the step" in n or "/state " in n]
-        found += [n for n in steps[step] if n not in back and n not in late]
-        ordered = any(_is_ours(n) for n in back)  # npnet's own are in the order of the pass
-        found += (back if ordered else list(reversed(back))) + late
+    for _, here in sorted(steps.items()):
+        ahead = [n for n in here if not _is_gradient(n)]
+        back = [n for n in here if _is_gradient(n)]
+        layers = dict.fromkeys(named(n).layer for n in [*ahead, *sorted(back, key=_natural)])
+        place = {layer: k for k, layer in enumerate(layers)}
+        found += [*ahead, *sorted(back, key=lambda n: -place[named(n).layer])]
     return found
 
 
-def _is_ours(name: str) -> bool:
-    return "/gradient of " in name
+def _is_gradient(name: str) -> bool:
+    return "grad" in name.lower()
 
 
 def _some(names: Sequence[str]) -> str:
