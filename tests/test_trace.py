@@ -272,3 +272,33 @@ def test_a_file_that_is_no_dump_is_refused(folder, content, says):
 def test_a_file_that_does_not_exist_is_refused():
     with pytest.raises(FileFormatError, match="cannot be read"):
         dump("nowhere.safetensors")
+
+
+def test_steps_keep_the_numbers_that_they_have():
+    good = {f"step {k}/a/y": np.ones(2) for k in (0, 2, 10)}
+    report = compare(good | {"step 10/a/y": np.zeros(2)}, good)
+
+    assert report.findings[0].step == 10
+    (trace,) = report.traces
+    assert trace.numbers == (0, 2, 10)
+    assert "step 10" in traced.text(trace)
+    assert "step 1 " not in traced.text(trace)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"a/y": np.array(["x", "z"])}, "must hold real numbers"),
+        ({"a/y": np.ones(2, complex)}, "must hold real numbers"),
+        ({"a/y": np.ones(2), "a/bound of y": np.array([-1.0, 1.0])}, "must hold bounds"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(arrays, says):
+    with pytest.raises(FileFormatError, match=says):
+        compare({"a/y": np.ones(2)}, arrays)
+
+
+def test_an_empty_array_says_nothing():
+    a = {"a/y": np.ones((0, 3)), "b/y": np.ones(2)}
+
+    assert "a/y (empty)" in compare(a, a).not_verified

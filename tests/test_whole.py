@@ -297,7 +297,7 @@ def test_what_is_kept_between_the_steps_of_the_whole_run_is_found():
         ({"candidate": []}, "needs either layers"),
         ({"module": 3}, "must be a torch.nn.Module"),
         ({"loss": 3}, "must be a module of torch"),
-        ({"loss": None}, "Without loss= it gets all of a batch"),
+        ({"loss": None}, "which without loss= is all of a batch"),
         ({"optimizer": None}, "needs an optimizer"),
         ({"optimizer": optim.LBFGS()}, "that steps by dense gradients"),
         ({"batches": []}, "at least one batch"),
@@ -572,3 +572,340 @@ def test_a_layer_of_which_nothing_can_be_said_is_no_pass():
 
     assert report.exit_code == 4
     assert [(f.layer, f.verdict) for f in report.findings] == [("lstm", Verdict.INSUFFICIENT)]
+
+
+# ---- right networks that are written in other ways -----------------------------------------------
+
+
+def small_net(*, build=None, own=None, loss=None, data=None, optimizer=None, **more):
+    """A run of a small network; what is not given is right."""
+    layers = {"0": nn.Linear(6, 4), "1": nn.Tanh(), "2": nn.Linear(4, 3)}
+    made = build or (lambda: tnn.Sequential(tnn.Linear(6, 4), tnn.Tanh(), tnn.Linear(4, 3)))
+    return TrainingRun(
+        own or layers,
+        seeded(made),
+        batches() if data is None else data,
+        optimizer or optim.SGD(lr=0.125),
+        loss=loss or tnn.CrossEntropyLoss(),
+        **more,
+    )
+
+
+def floats():
+    rng = np.random.default_rng(4)
+    return [(x, rng.standard_normal((len(x), 3))) for x, _ in batches()]
+
+
+def squares(case):
+    p, t = case.inputs
+    n = p.dtype.type(p.size)
+    return Forward(((p - t) ** 2).mean(), lambda d: Grads((d * 2 * (p - t) / n, None)))
+
+
+def test_a_loss_need_not_go_back_to_its_target():
+    own = Network(small_net().candidate, loss=squares)
+
+    assert small_net(own=own, loss=tnn.MSELoss(), data=floats()).verify().findings == []
+
+
+class InPlace(tnn.Module):
+    def __init__(self):
+        super().__init__()
+        self.e, self.o = tnn.Linear(6, 4), tnn.Linear(4, 3)
+
+    def forward(self, x):
+        h = self.e(x)
+        h += 1
+        return self.o(h)
+
+
+def test_what_is_written_into_a_layers_output_is_not_the_layers():
+    layers = {"e": nn.Linear(6, 4), "o": nn.Linear(4, 3)}
+    own = Network(layers, lambda call, x: call("o", call("e", x) + 1))
+
+    assert small_net(build=InPlace, own=own).verify().findings == []
+
+
+def test_a_dropout_with_numbers_of_its_own_is_said_to_have_a_stand_in():
+    chance = np.random.default_rng(7)
+
+    class Drop:
+        def forward(self, x):
+            self.m = ((chance.random(x.shape) > 0.5) * 2.0).astype(x.dtype)
+            return x * self.m
+
+        def backward(self, dy):
+            return dy * self.m
+
+    run = small_net(
+        build=lambda: tnn.Sequential(tnn.Linear(6, 4), tnn.Dropout(0.5), tnn.Linear(4, 3)),
+        own=[nn.Linear(6, 4), Drop(), nn.Linear(4, 3)],
+    )
+    report = run.verify()
+
+    assert report.findings == []
+    assert any("numbers of its own" in text for text in report.not_verified)
+
+
+@pytest.mark.parametrize(
+    "loss", [tnn.CrossEntropyLoss(weight=torch.tensor([0.1, 0.5, 0.7])), tnn.CrossEntropyLoss(
+        reduction="sum", label_smoothing=0.1)]
+)  # fmt: skip
+def test_losses_with_weights(loss):
+    assert small_net(loss=loss).verify().findings == []
+
+
+def head_only(config, params, grads, lr):
+    found = []
+    for g, rate in zip(grads, lr, strict=True):
+        params = {n: p - p.dtype.type(rate) * g[n] for n, p in params.items()}
+        found.append(params)
+    return found
+
+
+def test_an_optimizer_of_some_parameters_leaves_the_others_alone():
+    run = small_net()
+    some = torch.optim.SGD(run.module[2].parameters(), lr=0.125)
+    own = Network(run.candidate, optimizer=head_only)
+
+    assert replace(run, optimizer=some, candidate=own).verify().findings == []
+
+
+def test_an_optimizer_that_forgets_a_parameter_is_named():
+    def forgets(config, params, grads, lr):
+        return [{n: a for n, a in step.items() if n != "0.weight"}
+                for step in head_only(config, params, grads, lr)]  # fmt: skip
+
+    report = small_net(own=Network(small_net().candidate, optimizer=forgets)).verify()
+
+    assert {f.layer for f in report.findings} == {"optimizer"}
+
+
+@pytest.mark.parametrize("make", [torch.optim.Adagrad, torch.optim.NAdam, torch.optim.Adamax])
+def test_a_new_optimizer_of_torch_has_not_stepped(make):
+    run = small_net()
+
+    assert replace(run, optimizer=make(run.module.parameters())).verify().findings == []
+    stepped = make(run.module.parameters())
+    for p in run.module.parameters():
+        p.grad = torch.ones_like(p)
+    stepped.step()
+    with pytest.raises(ConfigError, match="has stepped before"):
+        replace(run, optimizer=stepped).verify()
+
+
+@pytest.mark.parametrize("lr", [0.25, np.linspace(0.1, 0.01, 4), [0.0, 0.1, 0.2, 0.1]])
+def test_learning_rates_may_be_any_numbers(lr):
+    assert small_net(lr=lr, optimizer=optim.SGD(lr=np.float64(0.1))).verify().findings == []
+
+
+def test_layers_may_be_called_by_keywords():
+    class Named(InPlace):
+        def forward(self, x):
+            return self.o(input=self.e(input=x))
+
+    layers = {"e": nn.Linear(6, 4), "o": nn.Linear(4, 3)}
+
+    assert small_net(build=Named, own=layers).verify().findings == []
+
+
+def test_one_output_is_the_first_of_several():
+    class Attends(tnn.Module):
+        def __init__(self):
+            super().__init__()
+            self.att, self.o = tnn.MultiheadAttention(6, 2), tnn.Linear(6, 3)
+
+        def forward(self, x):
+            h = x.reshape(4, 3, 6)
+            return self.o(self.att(h, h, h)[0].reshape(12, 6))
+
+    def wired(call, x):
+        h = x.reshape(4, 3, 6)
+        return call("o", call("att", h, h, h)[0].reshape(12, 6))
+
+    layers = {"att": nn.MultiheadAttention(6, 2), "o": nn.Linear(6, 3)}
+
+    assert small_net(build=Attends, own=Network(layers, wired)).verify().findings == []
+
+
+def test_layers_of_torch_and_an_optimizer_of_npnet_are_taken_as_they_are():
+    own = Network(
+        {"0": tnn.Linear(6, 4), "1": nn.Tanh(), "2": nn.Linear(4, 3)},
+        optimizer=optim.SGD(lr=0.125),
+    )
+
+    assert small_net(own=own).verify().findings == []
+    wrong = Network(small_net().candidate, optimizer=optim.SGD(lr=0.125, momentum=0.5))
+    assert small_net(own=wrong).verify().findings[0].layer == "optimizer"
+
+
+def test_a_sequential_and_a_single_layer_are_networks():
+    whole = nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3))
+
+    assert small_net(own=whole).verify().findings == []
+    one = small_net(own=nn.Linear(6, 3), build=lambda: tnn.Linear(6, 3))
+    assert one.verify().findings == []
+
+
+# ---- mistakes that are easily missed -------------------------------------------------------------
+
+
+class Returns(tnn.Module):
+    def __init__(self):
+        super().__init__()
+        self.e = tnn.Linear(6, 3)
+
+    def forward(self, x, t):
+        return ((self.e(x) - t) ** 2).mean()
+
+
+@pytest.mark.parametrize("more", [0.0, 5.0])
+def test_a_loss_that_the_network_returns_is_compared(more):
+    own = Network(
+        {"e": nn.Linear(6, 3)}, lambda call, x, t: ((call("e", x) - t) ** 2).mean() + more
+    )
+    report = model(own, seeded(Returns), floats(), optim.SGD(lr=0.125))
+
+    assert [(f.layer, f.quantity, f.step) for f in report.findings] == (
+        [("wiring", "y of loss", 1)] if more else []
+    )
+
+
+def test_a_buffer_that_is_changed_once_too_often_is_found_in_its_step():
+    def twice(call, x):
+        h = call("0", x)
+        y = call("1", h)
+        call("1", h)
+        return call("2", y)
+
+    layers = {"0": nn.Linear(6, 4), "1": nn.BatchNorm1d(4), "2": nn.Linear(4, 3)}
+    run = small_net(
+        build=lambda: tnn.Sequential(tnn.Linear(6, 4), tnn.BatchNorm1d(4), tnn.Linear(4, 3)),
+        own=Network(layers, twice),
+    )
+    first = run.verify(dtypes=("float64",)).findings[0]
+
+    assert (first.layer, first.step) == ("wiring", 1)
+    assert "after the step of 1" in first.quantity
+
+
+def test_a_gradient_where_torch_has_none_is_found():
+    class Frozen(InPlace):
+        def forward(self, x):
+            with torch.no_grad():
+                h = self.e(x)
+            return self.o(h)
+
+    layers = {"e": nn.Linear(6, 4), "o": nn.Linear(4, 3)}
+    report = small_net(build=Frozen, own=layers).verify(dtypes=("float64",))
+
+    assert [(f.layer, f.step) for f in report.findings] == [("wiring", 1)]
+    assert report.findings[0].quantity.endswith("of e")
+
+
+@pytest.mark.parametrize("what", ["inputs", "state", "dtype"])
+def test_a_whole_function_is_held_to_the_contract(what):
+    def breaks(case):
+        right = gradients(case)
+        y = right.y
+
+        def vjp(dy):
+            found = dict(right.vjp(dy).params)
+            if what == "inputs":
+                case.inputs[0][...] = 0
+            if what == "state":
+                case.state["0.weight"][...] -= found["0.weight"]
+            if what == "dtype":
+                found = {n: g.astype("float64") for n, g in found.items()}
+            return Grads((None, None), found)
+
+        return Forward(y, vjp)
+
+    report = model(
+        Network(whole=breaks, has_loss=True),
+        two_layers(),
+        batches(),
+        optim.SGD(lr=0.125),
+        loss=tnn.CrossEntropyLoss(),
+    )
+
+    assert report.exit_code == 1
+    assert report.findings[0].verdict is Verdict.CONTRACT
+    assert report.findings[0].step == 1
+
+
+def test_a_cache_that_the_second_call_overwrites_is_told_as_that():
+    class Act:
+        def forward(self, x):
+            self.y = np.tanh(x)
+            return self.y
+
+        def backward(self, dy):
+            return dy * (1 - self.y**2)
+
+    own = Network({**RIGHT["shared"].candidate.layers, "act": Act()}, shared)
+    (first, *_) = replace(RIGHT["shared"], candidate=own).verify(dtypes=("float64",)).findings
+
+    assert first.quantity == "gradient of input 0 of act"
+    assert "the next one writes over" in first.explanations[0].text
+
+
+def test_a_layer_that_is_never_called_is_told_as_that():
+    own = Network(small_net().candidate, lambda call, x: call("2", call("0", x)))
+    first = small_net(own=own).verify(dtypes=("float64",)).findings[0]
+
+    assert first.explanations[0].text == "torch calls 1 here, and this network does not"
+
+
+def test_what_breaks_down_over_a_wrong_layer_is_not_told_for_itself():
+    def transposed(case):
+        right = nn.Linear(6, 4)(case.state, *case.inputs)
+        return Forward(right.y.T, lambda dy: right.vjp(dy.T))
+
+    layers = {**small_net().candidate, "0": transposed}
+    report = small_net(own=layers).verify()
+
+    assert {f.layer for f in report.findings} == {"0"}
+    swapped = {"2": nn.Linear(4, 3), "1": nn.Tanh(), "0": nn.Linear(6, 4)}
+    (first,) = small_net(own=swapped).verify(dtypes=("float64",)).findings
+    assert (first.layer, first.verdict) == ("wiring", Verdict.CRASH)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"lr": "fast"}, "lr must be a number"),
+        ({"lr": lambda k: None}, "lr must be a number"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"clip_norm": -1.0}, "clip_norm must be more than 0"),
+        ({"batches": lambda: 1 / 0}, "batches() raised ZeroDivisionError"),
+        ({"loss": tnn.BCELoss()}, "the loss BCELoss cannot be run"),
+        (
+            {"module": tnn.Sequential(tnn.Linear(6, 4), tnn.Tanh(), tnn.Linear(5, 3))},
+            "cannot be run",
+        ),
+    ],
+)
+def test_what_torch_cannot_run_is_told_in_its_words(change, says):
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        replace(small_net(), **change).verify()
+
+
+def test_a_layer_must_not_have_the_name_of_a_part_of_the_run():
+    class Named(tnn.Module):
+        def __init__(self):
+            super().__init__()
+            self.loss = tnn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.loss(x)
+
+    with pytest.raises(ConfigError, match="must not be called 'loss'"):
+        small_net(build=Named, own={"loss": nn.Linear(6, 3)}).verify()
+
+
+def test_clipping_that_torch_does_not_do_is_refused():
+    own = Network(small_net().candidate, clip=dict)
+
+    with pytest.raises(ConfigError, match="torch would not"):
+        small_net(own=own).verify()

@@ -171,6 +171,7 @@ def _trace(told: Mapping[str, Any]) -> Trace:
         },
         {layer: _text(kind) for layer, kind in told["kinds"].items()},
         None if lost is None else int(lost),
+        tuple(int(k) for k in told.get("numbers", ())),
     )
 
 

@@ -51,7 +51,7 @@ def comparable(trace: Trace) -> str | None:
 def text(trace: Trace) -> str:
     """The table as plain text."""
     shown = columns(trace)
-    head = ["err/bound, " + trace.dtype, "", *(f"step {k + 1}" for k in shown)]
+    head = ["err/bound, " + trace.dtype, "", *(f"step {trace.number(k)}" for k in shown)]
     rows = [head]
     for layer, cells in trace.layers.items():
         name, kind = words.clean(layer or "network", 28), words.clean(trace.kinds[layer], 24)
@@ -105,7 +105,7 @@ def _table(trace: Trace) -> Markup:
         "tr",
         element("th", "layer", scope="col"),
         element("th", "", scope="col"),
-        *(element("th", f"step {k + 1}", scope="col", class_="n") for k in shown),
+        *(element("th", f"step {trace.number(k)}", scope="col", class_="n") for k in shown),
     )
     rows = [
         element(

@@ -217,6 +217,7 @@ class Trace:
     layers: by name in the order of the forward pass, the loss and the optimizer last; a step each
     kinds: the layers' classes
     comparable: the first step, from 1, from which on most bounds are too large; None: never
+    numbers: what the steps are called; 1, 2, … by default
     """
 
     dtype: str
@@ -224,6 +225,11 @@ class Trace:
     layers: Mapping[str, tuple[Step, ...]]
     kinds: Mapping[str, str]
     comparable: int | None = None
+    numbers: tuple[int, ...] = ()
+
+    def number(self, k: int) -> int:
+        """What the k-th step is called, from 0."""
+        return self.numbers[k] if self.numbers else k + 1
 
 
 class Diverged(AssertionError):

@@ -129,7 +129,7 @@ def _steps(
     closure = _closure(params, example, arrays, way)
     for k, lr in enumerate(rates, start=1):
         for group, rate in zip(optimizer.param_groups, base, strict=True):
-            group["lr"] = rate * (lr / rates[0])
+            group["lr"] = lr if rate == rates[0] else rate * (lr / rates[0])
         if closure is None:
             for name, p in params.items():
                 _give(optimizer, p, gradient(arrays, k, name), way)

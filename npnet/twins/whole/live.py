@@ -15,7 +15,7 @@ from npnet.twins.oracle import Masks, Uniform, Way, in_parts, pair
 from npnet.twins.oracle.bounded import setting
 from npnet.twins.whole.modules import for_format, places, round_constants
 from npnet.twins.whole.stepper import clipped
-from npnet.twins.whole.tensors import each, expect, flat, kept, tensor
+from npnet.twins.whole.tensors import each, expect, flat, kept, tensor, torch_says
 from npnet.twins.whole.watch import Watch
 from npnet.verify.case import map_leaves
 from npnet.verify.precision import Precision
@@ -78,6 +78,8 @@ class Live:
                 prediction = self._predicted(inputs)
                 if self._loss is None:
                     total = prediction
+                    if isinstance(total, Tensor):
+                        watch.total(total)
                 else:
                     total = watch.loss(self._loss, prediction, xs[-1])
             if not isinstance(total, Tensor) or total.numel() != 1:
@@ -87,11 +89,13 @@ class Live:
                     "Give a loss with reduction='mean' or 'sum'."
                 )
             wanted = [*self._trained.values(), *watch.asked()]
-            found = torch.autograd.grad(total, wanted, allow_unused=True)
+            with torch_says("the way back from the loss"):
+                found = torch.autograd.grad(total, wanted, allow_unused=True)
         grads: dict[str, Tensor | None] = dict(zip(self._trained, found, strict=False))
         back = {id(t): g for t, g in zip(wanted, found, strict=True)}
         quantities = watch.quantities(back, self._precision)
         quantities |= _of_parameters(grads, of, self._precision)
+        quantities |= self._buffers()
         if of.clip_value is not None or of.clip_norm is not None:
             grads = clipped(grads, of.clip_value, of.clip_norm, self._precision)
             for n, g in grads.items():
@@ -105,35 +109,44 @@ class Live:
         return TwinStep(quantities, calls, arrays)
 
     def _predicted(self, inputs: tuple[Any, ...]) -> Any:
-        try:
+        given = ", ".join(f"{tuple(x.shape)} of {x.dtype}" for x in flat(inputs)) or "nothing"
+        hint = "" if self._loss is not None else ", which without loss= is all of a batch"
+        with torch_says(f"torch's {type(self._module).__name__}, given {given}{hint},"):
             return self._module(*inputs)
-        except Exception as error:
-            given = ", ".join(str(tuple(x.shape)) for x in flat(inputs))
-            hint = "" if self._loss is not None else " Without loss= it gets all of a batch."
-            raise ConfigError(
-                f"torch's {type(self._module).__name__} cannot take the batch, inputs of the shape "
-                f"{given}: {type(error).__name__}: {str(error).splitlines()[0]}.{hint}"
-            ) from error
+
+    def _buffers(self) -> dict[Place, Expected]:
+        """The buffers at the end of the pass, whichever call has changed them last."""
+        found = {}
+        for name, t in self.tensors.items():
+            if name not in self._of.trainable:
+                layer, local = self._of.owner(name)
+                place = Place(layer, f"{local} after the step")
+                found[place] = expect(kept(t), self._precision)
+        return found
 
     def _move(
         self, grads: Mapping[str, Tensor | None], rate: float | None
     ) -> dict[Place, Expected]:
         """The optimizer's step: every parameter, and every entry of the optimizer's state."""
         if self._stepper is None:
-            self._stepper = self._of.optimizer.over(
-                self._trained, self._way, self._precision, self._rounded
-            )
-        for name, p in self._trained.items():
-            p.grad = grads[name]
+            own = {name: self._trained[name] for name in self._of.stepped}
+            with torch_says(self._of.optimizer.name):
+                self._stepper = self._of.optimizer.over(
+                    own, self._way, self._precision, self._rounded
+                )
+        for name in self._of.stepped:
+            self._trained[name].grad = grads[name]
         if self._rounded:
             rate = nearest(rate, self._precision)
         self._of.optimizer.set_rate(self._stepper, rate)
-        self._stepper.step()
+        with torch_says(self._of.optimizer.name):
+            self._stepper.step()
+        stepped = {name: self._trained[name] for name in self._of.stepped}
         found = {
             Place(OPTIMIZER, f"{name} after the step"): expect(kept(p), self._precision)
-            for name, p in self._trained.items()
+            for name, p in stepped.items()
         }
-        for name, p in self._trained.items():
+        for name, p in stepped.items():
             p.grad = None
             for key, value in self._stepper.state.get(p, {}).items():
                 if isinstance(value, Tensor) and value.ndim:
@@ -148,12 +161,13 @@ def _of_parameters(
     """The gradients of the parameters, those of the last layers first."""
     found = {}
     for name in reversed(list(grads)):
-        layer = next((n for n in of.layers if not n or name.startswith(f"{n}.")), None)
-        local = name if not layer else name.removeprefix(f"{layer}.")
-        g = grads[name]
-        place = Place("" if layer is None else layer, f"gradient of {local}")
+        layer, local = of.owner(name)
+        g, place = grads[name], Place(layer, f"gradient of {local}")
         if g is not None:
             found[place] = expect(kept(g), precision)
+        else:  # of what the loss was not made from: nothing, or zeros
+            zeros = np.zeros((1, *of.state[name].shape))
+            found[place] = Expected(zeros, None, np.dtype(precision.name), required=False)
     return found
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from npnet.contract import Array, ConfigError, State
@@ -23,7 +24,16 @@ from npnet.verify.case import Config, Example
 from npnet.verify.precision import PRECISIONS, Precision
 from npnet.verify.spec import Answer, Expected, Spec
 from npnet.verify.whole import constants
-from npnet.verify.whole.trace import LOSS, Place, TwinStep
+from npnet.verify.whole.trace import (
+    LOSS,
+    NETWORK,
+    OPTIMIZER,
+    WIRING,
+    Call,
+    Place,
+    TwinStep,
+    path_of,
+)
 
 
 class TorchNetwork:
@@ -72,7 +82,12 @@ class TorchNetwork:
                 f"{type(module).__name__} are {[n for n in named if n]}. Name its layers as torch "
                 "names the modules."
             )
-        self.owner = {id(named[name]): name for name in self.layers}
+        taken = [n for n in self.layers if path_of(n) in (LOSS, OPTIMIZER, WIRING, NETWORK)]
+        if taken:
+            raise ConfigError(
+                f"a layer must not be called {taken[0]!r}, as npnet calls a part of every run. "
+                "Give that module another name."
+            )
         self._places = places(self.module)
         self.aliases = {name: first for first, names in self._names() for name in names}
         self.trainable = tuple(
@@ -81,6 +96,8 @@ class TorchNetwork:
         if not self.trainable:
             raise ConfigError(f"{type(module).__name__} has no parameters to train.")
         self.optimizer = Stepper(optimizer, dict(module.named_parameters()))
+        own = self.optimizer.names
+        self.stepped = tuple(n for n in self.trainable if own is None or n in own)
         self.clip_value, self.clip_norm = clip_value, clip_norm
         self.draws = any(is_random(part) for part in self.module.modules())
 
@@ -97,6 +114,13 @@ class TorchNetwork:
             name: spots[0][1][spots[0][2]].detach().cpu().numpy().copy()
             for name, spots in self._places.items()
         }
+
+    def owner(self, name: str) -> tuple[str, str]:
+        """The layer of an entry of the state, and what it is called there."""
+        for layer in self.layers:
+            if not layer or name.startswith(f"{layer}."):
+                return layer, name.removeprefix(f"{layer}.") if layer else name
+        return "", name
 
     def kind(self, layer: str) -> str:
         """The class of a layer, or of the loss."""
@@ -138,6 +162,22 @@ class TorchNetwork:
             if found is not None and is_readable(part):
                 return found
         return _spec_of(part)
+
+    def whole(self, step: TwinStep, batch: tuple[Any, ...], state: State) -> tuple[Spec, Call]:
+        """The network as one layer, without its loss, and the call of it that a step has made."""
+        if self.loss is None:
+            dy = np.ones_like(step.quantities[Place(LOSS, "y")].value[0])
+            inside = batch
+        else:
+            dy = step.quantities[Place(LOSS, "gradient of input 0")].value[0]
+            inside = batch[:-1]
+        return _spec_of(self.module), Call(NETWORK, inside, {}, dict(state), (dy,))
+
+    def with_loss(self, batch: tuple[Any, ...], state: State) -> tuple[Spec, Call]:
+        """The network with its loss as one layer, and a call of it."""
+        assert self.loss is not None
+        spec = _spec_of(_WithLoss(self.module, self.loss), inside="module.")
+        return spec, Call(NETWORK, batch, {}, dict(state), (np.ones(()),))
 
     def candidate(self, layer: str) -> Callable[[Any], Any]:
         """A layer of torch itself, as a candidate's function."""
@@ -214,16 +254,39 @@ def _disagreement(
     )
 
 
-def _spec_of(part: nn.Module) -> Spec:
-    """A module that has no twin of its own, asked as it is."""
+def _spec_of(part: nn.Module, inside: str = "") -> Spec:
+    """A module that has no twin of its own, asked as it is.
+
+    inside: what its names begin with for torch, and not for the candidate
+    """
     module = copy.deepcopy(part).double()
 
+    def theirs(name: str) -> str:
+        return name.replace("state ", f"state {inside}", 1)
+
+    def ours(quantity: str) -> str:
+        return quantity.replace(f" {inside}", " ", 1) if inside else quantity
+
     def answer(example: Example, precision: Precision, single: bool = False) -> Answer:
-        return ask_module(
-            module, module, example, precision, single=single, batched=False, mutates=()
+        arrays = {theirs(name): a for name, a in example.arrays.items()}
+        asked = replace(example, arrays=arrays)
+        found = ask_module(
+            module, module, asked, precision, single=single, batched=False, mutates=()
         )
+        return replace(found, expected={ours(q): e for q, e in found.expected.items()})
 
     def draw(pick: Any) -> Any:
         raise ConfigError(f"nothing is known of what {type(part).__name__} takes.")
 
     return Spec(type(part).__name__, draw, lambda config: {}, answer, fragile=True)
+
+
+class _WithLoss(nn.Module):
+    """A network that returns its loss."""
+
+    def __init__(self, module: nn.Module, loss: nn.Module) -> None:
+        super().__init__()
+        self.module, self.loss = module, loss
+
+    def forward(self, *batch: Any) -> Any:
+        return self.loss(self.module(*batch[:-1]), batch[-1])

@@ -28,7 +28,7 @@ class Stepper:
                     "the optimizer must step the parameters of the module that is the twin, but "
                     "steps others. Make it of module.parameters(), after the last .to()."
                 )
-            if optimizer.state:
+            if any(_has_stepped(kept) for kept in optimizer.state.values()):
                 raise ConfigError("the optimizer has stepped before; give a new one.")
             own = {
                 n: p
@@ -36,8 +36,9 @@ class Stepper:
                 if any(p is q for g in optimizer.param_groups for q in g["params"])
             }
             self.own, _, _ = optimizer_from_torch(optimizer, own)
+            self.names: frozenset[str] | None = frozenset(own)
         else:
-            self.own = optimizer
+            self.own, self.names = optimizer, None
         one = getattr(self.own, "optimizer", self.own)
         self.name = f"optim.{type(one).__name__}"
         kind = getattr(torch.optim, type(one).__name__, None)
@@ -50,10 +51,11 @@ class Stepper:
         self._twin = twin
         self.groups: tuple[Mapping[str, Any], ...] = getattr(self.own, "groups", ())
         self.config = {f: getattr(one, f) for f in getattr(one, "__dataclass_fields__", {})}
+        self.config["lr"] = float(self.config["lr"])
 
     def begin_with(self, rate: float) -> None:
         """Another first learning rate; those of groups in proportion."""
-        factor = rate / self.config["lr"]
+        factor = rate / self.config["lr"] if self.config["lr"] else 1.0
         self.config = {**self.config, "lr": rate}
         self.groups = tuple({**g, "lr": g["lr"] * factor} if "lr" in g else g for g in self.groups)
 
@@ -73,7 +75,13 @@ class Stepper:
             return
         for group, own in zip(optimizer.param_groups, self.groups or ({},), strict=True):
             first = self.config["lr"]
-            group["lr"] = own["lr"] * (rate / first) if "lr" in own else rate
+            scale = rate / first if first else 1.0
+            group["lr"] = own["lr"] * scale if "lr" in own else rate
+
+
+def _has_stepped(kept: Mapping[str, Any]) -> bool:
+    """Whether a state is more than what Adagrad has before its first step."""
+    return bool(kept) and float(kept.get("step", 1)) > 0
 
 
 def clipped(

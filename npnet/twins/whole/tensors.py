@@ -1,17 +1,35 @@
 """Nested tensors, and what is kept of them: pairs of value and error, as arrays."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
+from npnet.contract import ConfigError, NpnetError
 from npnet.twins.oracle import Pair, Way, pair
 from npnet.twins.oracle.bounded import Bounded
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Expected
 
 Tensor = torch.Tensor
+
+
+@contextmanager
+def torch_says(what: str) -> Iterator[None]:
+    """What torch raises is told as a matter of what it was asked: ConfigError."""
+    try:
+        yield
+    except NpnetError:
+        raise
+    except NotImplementedError as error:
+        raise ConfigError(
+            f"{what} cannot be bounded: {str(error).splitlines()[0]}. Verify its layers one by one."
+        ) from error
+    except Exception as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise ConfigError(f"{what} cannot be run: {type(error).__name__}: {said}.") from error
 
 
 def tensor(x: Any, way: Way) -> Any:

@@ -1,5 +1,6 @@
 """Hooks on the layers of a module: what goes into every call of them, and what comes out."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,7 +10,7 @@ from torch import nn
 
 from npnet.contract import Array, ConfigError
 from npnet.twins.oracle import Pair, pair
-from npnet.twins.whole.tensors import arrays, each, expect, flat, kept, leaves, value
+from npnet.twins.whole.tensors import arrays, each, expect, flat, kept, leaves, torch_says, value
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Expected
 from npnet.verify.whole.trace import LOSS, Call, Place, call_name, name_of
@@ -57,6 +58,7 @@ class Watch:
 
     def before(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
         """The inputs of a call, each as a view of its own: so its gradient is this call's alone."""
+        args, kwargs = _positional(module, args, kwargs)
         args = each(args, lambda t: t.view_as(t))
         kwargs = {n: each(x, lambda t: t.view_as(t)) for n, x in kwargs.items()}
         layer = self._layers[id(module)]
@@ -67,8 +69,11 @@ class Watch:
         self._open.append(_Begun(layer, args, kwargs, state))
         return args, kwargs
 
-    def after(self, module: nn.Module, args: Any, kwargs: Any, y: Any) -> None:
-        """The outputs of a call, and what it made of the buffers."""
+    def after(self, module: nn.Module, args: Any, kwargs: Any, y: Any) -> Any:
+        """The outputs of a call, and what it made of the buffers.
+
+        A copy goes on: what is written into it later is not what the layer has made.
+        """
         layer, args, kwargs, state = self._open.pop()
         updates = {
             local: kept(self._tensors[name])
@@ -78,6 +83,7 @@ class Watch:
         self._times[layer] = self._times.get(layer, 0) + 1
         name = call_name(layer, self._times[layer])
         self._made.append(_Made(name, args, kwargs, state, flat(y), updates))
+        return each(y, lambda t: t.clone())
 
     def loss(self, loss: nn.Module, prediction: Any, target: Any) -> Tensor:
         """The loss of a prediction, watched as a layer is."""
@@ -87,11 +93,16 @@ class Watch:
                 f"the loss takes one prediction, but the module returns {len(flat(given))} "
                 "tensors. Wrap it in a module that returns one."
             )
-        y: Tensor = loss(*given, target)
+        with torch_says(f"the loss {type(loss).__name__}"):
+            y: Tensor = loss(*given, target)
         # torch's own class weights and the like are buffers of the loss
         state = {n: t.detach().numpy().copy() for n, t in loss.state_dict().items()}
         self._made.append(_Made(LOSS, (*given, target), {}, state, [y], {}))
         return y
+
+    def total(self, y: Tensor) -> None:
+        """The loss that the network itself returns."""
+        self._made.append(_Made(LOSS, (), {}, {}, [y], {}))
 
     def asked(self) -> list[Tensor]:
         """The tensors whose gradient is wanted beside the parameters'."""
@@ -148,10 +159,28 @@ class Watch:
                     {n: arrays(x) for n, x in kwargs.items()},
                     state,
                     tuple(dys),
-                    tuple(tuple(y.shape) for y in ys),
                 )
             )
         return tuple(found)
+
+
+def _positional(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What was given by name where it has a position, by position, as far as there is no gap."""
+    try:
+        bound = inspect.signature(module.forward).bind(*args, **kwargs)
+    except (TypeError, ValueError):
+        return args, kwargs
+    first, rest = list(args), dict(kwargs)
+    names = [
+        p.name for p in bound.signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD
+    ]
+    for name in names[len(args) :]:
+        if name not in rest:
+            break
+        first.append(rest.pop(name))
+    return tuple(first), rest
 
 
 class _Hooked:

@@ -10,7 +10,7 @@ import numpy as np
 from npnet.contract import Array, State
 from npnet.verify.ask import trace_of
 from npnet.verify.candidate import Candidate
-from npnet.verify.case import Example, map_leaves
+from npnet.verify.case import Example, leaves, map_leaves
 from npnet.verify.examine import Evidence, Examiner, confirm
 from npnet.verify.finding import BROKEN, Step, Trace, Verdict
 from npnet.verify.judge import Failure
@@ -19,10 +19,10 @@ from npnet.verify.settings import Tell
 from npnet.verify.spec import Spec
 from npnet.verify.targets import own_function, specs
 from npnet.verify.whole import wiring
-from npnet.verify.whole.constants import either
+from npnet.verify.whole.constants import either, optional
 from npnet.verify.whole.faults import Fault
 from npnet.verify.whole.margins import Margin, margins
-from npnet.verify.whole.network import places
+from npnet.verify.whole.network import Function, places
 from npnet.verify.whole.questions import cast, example_of, in_format
 from npnet.verify.whole.running import BrokeError, Runner
 from npnet.verify.whole.trace import (
@@ -31,6 +31,7 @@ from npnet.verify.whole.trace import (
     NETWORK,
     OPTIMIZER,
     WIRING,
+    Call,
     OwnStep,
     Place,
     TwinStep,
@@ -69,6 +70,12 @@ class InOneFormat:
         self.run, self.dtype, self.tell = run, dtype, tell
         self.precision = PRECISIONS[dtype]
         self.state = in_format(run.twin.state, dtype)
+        configs = {
+            n: {name: cast(value, dtype) for name, value in config.items()}
+            for n, config in run.runner.configs.items()
+        }
+        self.runner = replace(run.runner, configs=configs)
+        self.random: set[str] = set()  # layers that draw numbers of their own
         self.batches = [map_leaves(b, "", lambda _, x: cast(x, dtype)) for b in run.batches]
         self.evidence: dict[str, Evidence] = {name: Evidence() for name in run.kinds}
         self.asked: set[str] = set()  # the layers that were asked by themselves
@@ -80,7 +87,9 @@ class InOneFormat:
         """Layer by layer, step by step, and the whole run."""
         run = self.run
         twin, seeds, rates = run.twin, run.seeds, run.rates
-        states, grads = [], []
+        states: list[State] = []
+        grads: list[Mapping[str, Array | None]] = []
+        self.states = states
         for state, g in twin.trajectory(self.state, self.batches, self.dtype, seeds, rates):
             states.append(in_format(state, self.dtype))
             grads.append({n: None if x is None else cast(x, self.dtype) for n, x in g.items()})
@@ -104,24 +113,50 @@ class InOneFormat:
         for call in step.calls:
             path = path_of(call.name)
             if path == LOSS:
-                ask = run.runner.loss
-            elif run.runner.whole is None:
-                ask = run.runner.layers[path]
+                ask = self.runner.loss if self.runner.has_own_loss else None
             else:
-                continue
+                ask = self.runner.layers.get(path)
             if ask is None:
                 continue
-            kind = run.kinds[path]
-            spec = either(run.twin.spec(path))
-            c = Candidate(ask, kind, path or NETWORK, sources=places(ask))
+            spec = run.twin.spec(path)
             known = spec.name in specs()
-            config, seed = run.runner.configs[path], run.seeds[k]
+            config, seed = self.runner.configs[path], run.seeds[k]
             example = example_of(call, spec, config, self.dtype, seed, known=known)
+            spec = either(optional(spec, _not_needed(step, call)))
+            c = Candidate(ask, run.kinds[path], path or NETWORK, sources=places(ask))
             self._ask_one(k, c, spec, example, path)
+        if self.runner.whole is not None:
+            self._contract(k, step, self.runner.whole)
+
+    def _contract(self, k: int, step: TwinStep, whole: Function) -> None:
+        """Whether a network that is one function does what no layer may; its numbers come later."""
+        run, batch, state = self.run, self.batches[k], self.states[k]
+        if self.runner.has_loss and run.twin.loss is not None:
+            spec, call = run.twin.with_loss(batch, state)
+        else:
+            spec, call = run.twin.whole(step, batch, state)
+        inputs = [n for i, x in enumerate(call.inputs) for n, _ in leaves(x, f"input {i}")]
+        spec = either(optional(spec, inputs))
+        example = example_of(call, spec, {"training": True}, self.dtype, run.seeds[k], known=False)
+        example.draws = run.twin.draws
+        c = Candidate(whole, "", NETWORK, sources=places(whole))
+        for failure in Examiner(c, spec, self.precision)(example, protocols=("plain",)):
+            if failure.verdict in BROKEN | {Verdict.CONTRACT}:
+                known = self._known(NETWORK, failure.quantity)
+                if known is None:
+                    place = Place(NETWORK, failure.quantity)
+                    self.faults.append(Fault(place, failure, k, "", steps=[k]))
+                elif k not in known.steps:
+                    known.steps.append(k)
 
     def _ask_one(self, k: int, c: Candidate, spec: Spec, example: Example, path: str) -> None:
         examiner = Examiner(c, spec, self.precision)
         self.asked.add(path)
+        if example.draws and spec.reads_mask and path not in self.random:
+            same = Examiner(c, replace(spec, reads_mask=False), self.precision)
+            differs = any(f.worst is not None for f in same(example, protocols=("plain",)))
+            if differs and not examiner(example, protocols=("plain",)):
+                self.random.add(path)
         for failure in examiner(example, self.evidence[path], protocols=("plain",)):
             known = self._known(path, failure.quantity)
             if known is not None:
@@ -143,17 +178,17 @@ class InOneFormat:
         run = self.run
         name = run.twin.optimizer.name
         spec = either(specs()[name])
-        arrays = {f"param {n}": self.state[n][np.newaxis] for n in run.twin.trainable}
+        arrays = {f"param {n}": self.state[n][np.newaxis] for n in run.twin.stepped}
         for k, step in enumerate(grads, start=1):
             for n, g in step.items():
-                if g is not None:
+                if g is not None and n in run.twin.stepped:
                     arrays[f"grad {k} {n}"] = g[np.newaxis]
         kwargs: dict[str, Any] = {"lr": tuple(run.rates), "restart": None}
         if run.twin.optimizer.groups:
             kwargs["groups"] = run.twin.optimizer.groups
         config = run.twin.optimizer.config
         example = Example(name, config, arrays, 1, ("normal",), 0, (), kwargs)
-        ask = run.runner.optimizer
+        ask = self.runner.optimizer
         c = Candidate(ask, name, OPTIMIZER, sources=places(ask))
         examiner = Examiner(c, spec, self.precision)
         self.asked.add(OPTIMIZER)
@@ -177,7 +212,7 @@ class InOneFormat:
                 got = repaired.step(state, self.batches[k], run.seeds[k])
             except BrokeError as broke:
                 self._broke(k, broke)
-                return
+                continue
             found = self._margins(want, got)
             self.fresh.append(found)
             for place, one in found.items():
@@ -196,11 +231,10 @@ class InOneFormat:
         if any(f.example is None and f.step < k for f in self.faults):
             return  # of what lies between the layers, the first is told
         assert one.failure is not None
-        layered = self.run.runner.whole is None
+        layered = self.runner.whole is None
         if layered:
             calls = Counter(path_of(call.name) for call in want.calls)
-            own = got.quantities.get(place)
-            why = wiring.explained(place, own, want.quantities, self.precision, calls)
+            why = wiring.explained(place, got.quantities, want.quantities, self.precision, calls)
         else:
             why = wiring.of_a_whole(place, self._margins(want, got))
         kind = self.run.kinds.get(place.path, "")
@@ -208,9 +242,9 @@ class InOneFormat:
         self.faults.append(Fault(place, one.failure, k, kind, how, [k], explanation=why))
 
     def _repaired(self) -> Runner:
-        """The candidate with torch's own layers where its own are wrong."""
-        runner = self.run.runner
-        broken = {f.place.path for f in self.faults if f.example is not None}
+        """The candidate with torch's own layers where its own are wrong, or draw by themselves."""
+        runner = self.runner
+        broken = {f.place.path for f in self.faults if f.example is not None} | self.random
         layers = {
             name: self.run.twin.candidate(name) if name in broken else ask
             for name, ask in runner.layers.items()
@@ -224,7 +258,7 @@ class InOneFormat:
         return replace(runner, layers=layers, loss=loss, optimizer=optimizer)
 
     def _margins(self, want: TwinStep, got: OwnStep) -> dict[Place, Margin]:
-        layered = self.run.runner.whole is None
+        layered = self.runner.whole is None
         return margins(want.quantities, got.quantities, got.state, self.precision, layered=layered)
 
     # ---- the whole run -------------------------------------------------------------------------
@@ -233,7 +267,9 @@ class InOneFormat:
         """The run from the first state on, in which every error is handed on."""
         run = self.run
         want = list(run.twin.run(self.state, self.batches, self.dtype, run.seeds, run.rates))
-        got = self._ran(run.runner)
+        drawing = {n: run.twin.candidate(n) for n in self.random}
+        runner = replace(self.runner, layers={**self.runner.layers, **drawing})
+        got = self._ran(runner)
         for k, (w, g) in enumerate(zip(want, got, strict=False), start=1):
             self.tell({"event": "step", "dtype": self.dtype, "step": k, "twin": w, "own": g})
         shown = [self._margins(w, g) for w, g in zip(want, got, strict=False)]
@@ -302,12 +338,19 @@ class InOneFormat:
 
     def _is_shown(self, name: str) -> bool:
         """Layers of which a candidate that is one function shows nothing are left out."""
-        if self.run.runner.whole is None or name in (LOSS, OPTIMIZER):
+        if self.runner.whole is None or name in (LOSS, OPTIMIZER):
             return True
         return any(p.startswith(f"{name}." if name else "") for p in self.run.twin.trainable)
 
     def unseen(self) -> Iterator[str]:
-        """Layers with bounds so large that what connects them to the others shows nothing."""
+        """Layers of which what connects them to the others shows nothing, and why."""
+        for name in sorted(self.random):
+            yield (
+                f"{name} in the network (it draws numbers of its own: torch's layer stands in its "
+                "place there)"
+            )
+        if self.run.twin.loss is not None and not self.runner.has_own_loss:
+            yield "the loss (the candidate has none of its own, nor has npnet)"
         for name in self.run.kinds:
             if name == OPTIMIZER:
                 continue
@@ -328,11 +371,26 @@ class InOneFormat:
         )
 
     def _broke(self, k: int, broke: BrokeError) -> None:
-        if any(f.failure.verdict in BROKEN and f.place.path == broke.layer for f in self.faults):
+        """A breakdown of the network: of a layer that is right by itself, what leads to it."""
+        if self.faults:  # which may be why
             return
+        path = path_of(broke.layer)
         failure = Failure("forward", Verdict.CRASH, str(broke), traceback=trace_of(broke.error))
-        kind = self.run.kinds.get(broke.layer, "")
-        self.faults.append(Fault(Place(broke.layer, "forward"), failure, k, kind, steps=[k]))
+        kind = self.run.kinds.get(path, "")
+        alone = path in self.asked and path != OPTIMIZER
+        place = Place(broke.layer, "input 0" if alone else "forward")
+        how = WIRING if alone else "plain"
+        fault = Fault(place, failure, k, kind, how, [k])
+        if alone:
+            fault.explanation = wiring.refused(broke.layer)
+        self.faults.append(fault)
+
+
+def _not_needed(step: TwinStep, call: Call) -> list[str]:
+    """The inputs of a call whose gradients nobody takes, as those of the data or the target."""
+    inputs = [n for i, x in enumerate(call.inputs) for n, _ in leaves(x, f"input {i}")]
+    known = {n: step.quantities.get(Place(call.name, f"gradient of {n}")) for n in inputs}
+    return [n for n, e in known.items() if e is None or not e.required]
 
 
 def _cell(name: str, step: Mapping[Place, Margin], *, own: bool) -> Step:

@@ -5,7 +5,7 @@ are not: a padding with 0.1 is one with 0.10000000149 in float32. So the twin is
 what lies between the two answers is allowed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,22 @@ def either(spec: Spec) -> Spec:
             return exact
         expected = reaching(exact.expected, spec.answer(other, precision, single=single).expected)
         return replace(exact, expected=expected)
+
+    return replace(spec, answer=answer)
+
+
+def optional(spec: Spec, inputs: Collection[str]) -> Spec:
+    """The spec without a need for the gradients of these inputs: what nobody takes may be None."""
+    if not inputs:
+        return spec
+    names = {f"gradient of {name}" for name in inputs}
+
+    def answer(example: Example, precision: Precision, single: bool = False) -> Answer:
+        found: Answer = spec.answer(example, precision, single=single)
+        expected = {
+            q: replace(e, required=False) if q in names else e for q, e in found.expected.items()
+        }
+        return replace(found, expected=expected)
 
     return replace(spec, answer=answer)
 

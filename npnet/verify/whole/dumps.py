@@ -37,6 +37,7 @@ from npnet.verify.whole.margins import Margin, margin
 from npnet.verify.whole.trace import Place
 
 BOUND = "bound of "
+_MOST_AXES = 6  # whose orders are tried
 _FORMATS = {  # of safetensors, by the name that it has there
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
@@ -72,6 +73,12 @@ def compare(a: Any, b: Any) -> Report:
     ConfigError where no name is in both.
     """
     one, other = dump(a), dump(b)
+    for d in (one, other):
+        odd = next((n for n, x in d.arrays.items() if x.dtype.kind not in "biuf"), None)
+        if odd is not None:
+            raise FileFormatError(
+                f"a dump must hold real numbers, but {odd!r} is {d.arrays[odd].dtype}."
+            )
     bounds = {n: x for d in (one, other) for n, x in d.arrays.items() if _is_bound(n)}
     names = [n for n in one.arrays if not _is_bound(n)]
     theirs = [n for n in other.arrays if not _is_bound(n)]
@@ -85,7 +92,8 @@ def compare(a: Any, b: Any) -> Report:
         )
     ordered = both if one.ordered else _in_order(both)
     pairs = {name: _pair(name, one, other, bounds) for name in ordered}
-    only = [f"{n} (only in the first)" for n in names if n not in other.arrays]
+    empty = [f"{n} (empty)" for n in both if not one.arrays[n].size]
+    only = empty + [f"{n} (only in the first)" for n in names if n not in other.arrays]
     only += [f"{n} (only in the second)" for n in theirs if n not in one.arrays]
     return _report(pairs, one, other, only)
 
@@ -208,18 +216,19 @@ def _coarser(a: str, b: str) -> Precision:
 class _Pair:
     """An array of both dumps, and how far they may be apart."""
 
+    place: Place
     got: Array
     expected: Expected
     precision: Precision
 
     def held(self, got: Array) -> Margin:
         """How far an array is from the other's."""
-        return margin(Place("", "it"), got, self.expected, self.precision)
+        return margin(self.place, got, self.expected, self.precision)
 
     def layout(self) -> str | None:
         """Whether the other has it with its axes in another order, and in which."""
         want = self.expected.value[0]
-        if self.got.ndim < 2 or sorted(self.got.shape) != sorted(want.shape):
+        if not 2 <= self.got.ndim <= _MOST_AXES or sorted(self.got.shape) != sorted(want.shape):
             return None
         for axes in permutations(range(self.got.ndim)):
             turned = self.got.transpose(axes)
@@ -237,12 +246,16 @@ def _pair(name: str, one: Dump, other: Dump, bounds: Mapping[str, Array]) -> _Pa
         known = bounds.get(bound_name(name))
         if known is not None and known.shape == want.shape:
             error = np.asarray(known, np.float64)
+            if not (error >= 0).all():
+                raise FileFormatError(
+                    f"{bound_name(name)!r} must hold bounds, 0 or more, but has {error.min()}."
+                )
         else:
             finite = np.abs(want[np.isfinite(want)])
             most = float(finite.max()) if finite.size else 0.0
             error = np.full(want.shape, np.sqrt(precision.u) * most / precision.k)
     whole = None if error is None else error[np.newaxis]
-    return _Pair(got, Expected(want[np.newaxis], whole, None), precision)
+    return _Pair(Place(*named(name)[1:]), got, Expected(want[np.newaxis], whole, None), precision)
 
 
 def _report(pairs: Mapping[str, _Pair], one: Dump, other: Dump, only: Sequence[str]) -> Report:
@@ -279,7 +292,7 @@ def _report(pairs: Mapping[str, _Pair], one: Dump, other: Dump, only: Sequence[s
     if wrong:
         name = wrong[0]
         findings = [_finding(name, found[name], pairs[name], len(wrong), one.formats[name])]
-    trace = Trace(dtype, len(steps), rows, dict.fromkeys(rows, ""))
+    trace = Trace(dtype, len(steps), rows, dict.fromkeys(rows, ""), None, tuple(steps))
     missing = [*inheriting, *only]
     return Report(findings, results, environment(), not_verified=missing, traces=[trace])
 

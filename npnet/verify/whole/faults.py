@@ -180,7 +180,8 @@ class Telling:
                     tuple(sorted(e.fallbacks)),
                 )
         known = dict.fromkeys(wired, self.steps)
-        found[whole] = Outcome(verdict(whole), self.steps, 0.0, dict(wired), known, {})
+        if wired or verdict(whole) is not Verdict.PASS:
+            found[whole] = Outcome(verdict(whole), self.steps, 0.0, dict(wired), known, {})
         return found
 
 

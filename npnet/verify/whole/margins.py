@@ -11,7 +11,7 @@ from npnet.verify.finding import Verdict
 from npnet.verify.judge import Failure, allowance, informative, ratio, value_fault
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Expected
-from npnet.verify.whole.trace import Place
+from npnet.verify.whole.trace import OPTIMIZER, Place
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ def margins(
     found = {}
     for place, expected in want.items():
         value = got.get(place)
-        if value is None and place.quantity.startswith("next "):
+        if value is None:
+            value = got.get(_otherwise(place))
+        if value is None and place.layer != OPTIMIZER:
             value = state.get(_whole(place))
         if value is None:
             if not expected.required or not (layered or _is_due(place)):
@@ -87,6 +89,17 @@ def _is_due(place: Place) -> bool:
     return gradient and not place.quantity.startswith(("gradient of input", "gradient of y"))
 
 
+def _otherwise(place: Place) -> Place:
+    """What a quantity is called where one side has one output, and the other several."""
+    for several, one in (("y 0", "y"), ("y", "y 0")):
+        if place.quantity.removeprefix("gradient of ") == several:
+            return Place(place.layer, place.quantity[: -len(several)] + one)
+    return place
+
+
 def _whole(place: Place) -> str:
-    local = place.quantity.removeprefix("next ")
+    """The entry of the state that a quantity is, where it is one."""
+    local = place.quantity.removeprefix("next ").removesuffix(" after the step")
+    if local == place.quantity:
+        return ""
     return f"{place.path}.{local}" if place.path else local

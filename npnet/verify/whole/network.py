@@ -2,17 +2,21 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from npnet.contract import ConfigError, Forward
 from npnet.verify.adapt.objects import stateful
+from npnet.verify.adapt.optimizers import optimizer as adapt_optimizer
+from npnet.verify.adapt.wiring import Adapted, Takes
 from npnet.verify.candidate import Candidate, sources
 from npnet.verify.case import Case
 from npnet.verify.finding import Source
+from npnet.verify.targets import own_function
 
 Function = Callable[[Any], Any]
 
@@ -58,8 +62,6 @@ def network(candidate: Any) -> Network:
         return candidate
     if isinstance(candidate, Mapping):
         return Network(layers=dict(candidate))
-    if isinstance(candidate, list | tuple):
-        return Network(layers={str(i): layer for i, layer in enumerate(candidate)})
     if all(hasattr(candidate, name) for name in ("layers", "loss", "optimizer", "forward")):
         return Network(
             layers=dict(candidate.layers),
@@ -68,7 +70,13 @@ def network(candidate: Any) -> Network:
             optimizer=None,
             name="model",
         )
-    if callable(candidate) and not _is_layer(candidate):
+    if _is_layer(candidate) and isinstance(getattr(candidate, "layers", None), tuple):
+        candidate = candidate.layers  # of npnet.nn.Sequential
+    elif _is_layer(candidate):
+        return Network(layers={"": candidate})
+    if isinstance(candidate, list | tuple):
+        return Network(layers={str(i): layer for i, layer in enumerate(candidate)})
+    if callable(candidate):
         name = str(getattr(candidate, "__name__", type(candidate).__name__))
         return Network(whole=candidate, name=getattr(candidate, "name", name))
     raise ConfigError(
@@ -87,6 +95,9 @@ def function(layer: Any, where: str) -> Function:
         return layer.function
     if _is_layer(layer):
         return _native(layer)
+    if hasattr(layer, "state_dict") and hasattr(layer, "named_modules"):
+        adapted: Function = import_module("npnet.twins.function").torch_function(layer)
+        return adapted
     if hasattr(layer, "forward") and hasattr(layer, "backward") and not isinstance(layer, type):
         return stateful(lambda: layer)
     if callable(layer) and not isinstance(layer, type):
@@ -95,6 +106,27 @@ def function(layer: Any, where: str) -> Function:
     raise ConfigError(
         f"{where} must be a layer of npnet.nn, an object with forward and backward, or what an "
         f"adapter of npnet.verify.adapt makes of it, but is {layer!r}."
+    )
+
+
+def stepping(optimizer: Any) -> Function:
+    """A function of an OptimizerCase that steps by an optimizer, whatever it is written as."""
+    if isinstance(optimizer, Candidate | Adapted):
+        return optimizer
+    if is_dataclass(optimizer) and not isinstance(optimizer, type) and hasattr(optimizer, "step"):
+        ask = own_function(f"optim.{type(optimizer).__name__}")
+        config = {f.name: getattr(optimizer, f.name) for f in fields(optimizer)}
+        if ask is not None:
+            found = ask
+            return lambda case: found(replace(case, config=config))
+    if callable(optimizer) and Takes.of(optimizer).required == 1:
+        made: Function = optimizer
+        return made
+    if callable(optimizer):
+        return adapt_optimizer(optimizer)
+    raise ConfigError(
+        "the optimizer must be one of npnet.optim, or what npnet.verify.adapt.optimizer takes: a "
+        f"function of (config, params, grads), or a class with update, but is {optimizer!r}."
     )
 
 
@@ -127,7 +159,8 @@ def check_layers(own: Sequence[str], twin: Sequence[str], params: Sequence[str])
             hint = f" Did you mean it by {near[0]!r}?" if near else ""
             raise ConfigError(
                 f"the twin's parameter {name!r} belongs to none of the candidate's layers "
-                f"{list(own)}.{hint} Name them as the modules are named: {list(twin)}."
+                f"{list(own)}.{hint} Name them as the modules are named: {list(twin)}. What is no "
+                "module's can be asked as part of a Network(whole=f) only."
             )
 
 

@@ -121,7 +121,10 @@ def _fewer(example: Example) -> Iterator[Example]:
 
 def cast(x: Any, dtype: str) -> Any:
     """An array in another format; integers, and what is no array, as they are."""
-    return x.astype(dtype) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+        return x
+    with np.errstate(over="ignore"):
+        return x.astype(dtype)
 
 
 def in_format(state: State, dtype: str) -> dict[str, Array]:

@@ -36,9 +36,10 @@ class Runner:
 
     layers, loss: functions of a Case by name; whole: the network as one, with its loss or without
     clip: a function of all gradients
+    has_own_loss: whether the loss is the candidate's or npnet's, and not torch's own
     configs: the twin's constructor arguments of every layer
     local: the names of a layer's state inside of it, and in the whole state
-    owners: the layer of every parameter, and its name there
+    optimized: the parameters that the optimizer has
     """
 
     layers: Mapping[str, Function]
@@ -46,10 +47,12 @@ class Runner:
     whole: Function | None
     has_loss: bool
     loss: Function | None
+    has_own_loss: bool
     optimizer: Function
     configs: Mapping[str, Config]
     local: Mapping[str, Mapping[str, str]]
     trainable: tuple[str, ...]
+    optimized: tuple[str, ...]
     optimizer_config: Config
     groups: tuple[Mapping[str, Any], ...] = ()
     clip: Callable[[Any], Mapping[str, Any]] | None = None
@@ -85,8 +88,15 @@ class Runner:
         total = prediction if self.loss is None else pass_.loss(self.loss, prediction, target)
         if not isinstance(total, Tensor) or total.data.size != 1:
             raise ConfigError("the loss of a network must be one number.")
-        if total.requires_grad:
-            total.backward()
+        if self.loss is None:
+            pass_.total(total)
+        try:
+            if total.requires_grad:
+                total.backward()
+        except BrokeError:
+            raise
+        except Exception as error:
+            raise BrokeError(WIRING, error) from error
         return pass_.found()
 
     def _wired(self, call: "_Pass", xs: tuple[Any, ...]) -> Any:
@@ -101,6 +111,8 @@ class Runner:
     def _as_one(self, whole: Function, state: State, batch: tuple[Any, ...], rng: Any) -> OwnStep:
         """A network of whose layers nothing is known."""
         inside = batch if self.has_loss or self.loss is None else batch[:-1]
+        inside = map_leaves(inside, "", lambda _, x: np.array(x))
+        state = {name: a.copy() for name, a in state.items()}
         forward = _asked(NETWORK, whole, Case({"training": True}, state, inside, {}, rng))
         ys = forward.y if isinstance(forward.y, tuple) else (forward.y,)
         found: dict[Place, Any] = {}
@@ -143,12 +155,12 @@ class Runner:
         rates: Sequence[float],
     ) -> Iterator[OwnStep]:
         """Step after step from this state. Raises BrokeError where one breaks down."""
-        first = {name: state[name] for name in self.trainable}
+        first = {name: state[name] for name in self.optimized}
         known: list[Mapping[str, Any]] = []
         now = dict(state)
         for k, (batch, seed) in enumerate(zip(batches, seeds, strict=True)):
             one = self.step(now, batch, seed)
-            known.append({n: _as_gradient(g) for n, g in one.grads.items()})
+            known.append({n: _as_gradient(one.grads.get(n)) for n in first})
             params, states = self.stepped(first, known, rates[: k + 1])
             quantities = dict(one.quantities)
             for name, p in params.items():
@@ -177,10 +189,10 @@ class Runner:
         )
         try:
             last = self.optimizer(case)[-1]
+            after, state = last if isinstance(last, tuple) else (last, {})
+            return {n: np.asarray(after[n]) for n in params}, state
         except Exception as error:
             raise BrokeError(OPTIMIZER, error) from error
-        after, state = last if isinstance(last, tuple) else (last, {})
-        return {n: np.asarray(after[n]) for n in params}, state
 
 
 class _Pass:
@@ -238,6 +250,10 @@ class _Pass:
             for name, leaf in leaves(x, f"input {i}"):
                 if isinstance(leaf, np.ndarray):
                     self._ahead[Place(call, name)] = leaf.copy()
+
+    def total(self, y: Tensor) -> None:
+        """The loss that the network itself returns."""
+        self._ahead[Place(LOSS, "y")] = y.data.copy()
 
     def _note(self, call: str, forward: Forward, local: Mapping[str, str]) -> None:
         ys = forward.y if isinstance(forward.y, tuple) else (forward.y,)

@@ -5,7 +5,7 @@ of one in the same step is "fc1 (2)". The loss is "loss", the optimizer "optimiz
 as a whole, where nothing is known of its layers, "network"; what connects the layers "wiring".
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,6 +23,8 @@ class Place(NamedTuple):
     quantity: str
 
     def __str__(self) -> str:
+        if self.layer == OPTIMIZER:
+            return self.quantity
         return f"{self.quantity} of {self.layer or NETWORK}"
 
     @property
@@ -51,8 +53,7 @@ class Call:
     """One call of a layer as torch made it: what it was given, forwards and backwards.
 
     inputs, kwargs: of forward, nested as they were; state: before the call
-    dys: the cotangent of every output, None where nothing came back or it is an integer
-    outputs: the shape of every output
+    dys: the cotangent of every output, zeros where nothing came back, None where it is an integer
     """
 
     name: str
@@ -60,7 +61,6 @@ class Call:
     kwargs: Mapping[str, Any]
     state: State
     dys: tuple[Array | None, ...]
-    outputs: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,3 @@ class OwnStep:
     quantities: Mapping[Place, Any]
     state: State
     grads: Mapping[str, Any]
-
-
-def numbered(paths: Iterator[str]) -> Iterator[str]:
-    """The names of calls, of the layers called in this order."""
-    times: dict[str, int] = {}
-    for path in paths:
-        times[path] = times.get(path, 0) + 1
-        yield call_name(path, times[path])

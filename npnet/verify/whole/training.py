@@ -27,11 +27,18 @@ from npnet.verify.settings import Settings, Tell
 from npnet.verify.targets import own_function
 from npnet.verify.whole.asking import Asked, InOneFormat
 from npnet.verify.whole.faults import Telling, insufficient
-from npnet.verify.whole.network import Network, as_batches, check_layers, function, network
+from npnet.verify.whole.network import (
+    Network,
+    as_batches,
+    check_layers,
+    function,
+    network,
+    stepping,
+)
 from npnet.verify.whole.running import Runner
 from npnet.verify.whole.trace import LOSS, NETWORK, OPTIMIZER, WIRING
 
-Rates = Sequence[float] | Callable[[int], float] | None
+Rates = float | Sequence[float] | Callable[[int], float] | None
 
 
 def model(
@@ -108,12 +115,24 @@ INTERRUPTED = "what came after the interruption"
 
 def _asked(training: TrainingRun, seed: int) -> Asked:
     """A training run with its twin. Raises ConfigError where the two cannot be held together."""
-    batches = training.batches() if inspect.isfunction(training.batches) else training.batches
+    batches = training.batches
+    if inspect.isfunction(batches):
+        try:
+            batches = batches()
+        except Exception as error:
+            raise ConfigError(f"batches() raised {type(error).__name__}: {error}") from error
+    if training.steps is not None and training.steps < 1:
+        raise ConfigError(f"steps must be at least 1, but is {training.steps}.")
+    for name in ("clip_value", "clip_norm"):
+        limit = getattr(training, name)
+        if limit is not None and not limit > 0:
+            raise ConfigError(f"{name} must be more than 0, but is {limit}.")
     own = network(training.candidate)
     twin = _twin(training, own)
     found = as_batches(batches, training.steps)
     kinds = {name: twin.kind(name) for name in twin.layers}
-    if twin.loss is not None:
+    runner = _runner(own, twin)
+    if twin.loss is not None and runner.has_own_loss:
         kinds[LOSS] = twin.kind(LOSS)
     kinds[OPTIMIZER] = twin.optimizer.name
     rates = _rates(_lr(training), twin.optimizer.config["lr"], len(found))
@@ -121,7 +140,7 @@ def _asked(training: TrainingRun, seed: int) -> Asked:
     return Asked(
         name=own.name,
         twin=twin,
-        runner=_runner(own, twin),
+        runner=runner,
         kinds=kinds,
         batches=found,
         seeds=[int(s) for s in np.random.default_rng(seed).integers(0, 2**32, len(found))],
@@ -199,9 +218,16 @@ def _of_either(training: TrainingRun, name: str) -> Any:
 
 def _rates(lr: Rates, own: float, steps: int) -> list[float]:
     """The learning rate of every step."""
-    if lr is None:
-        return [own] * steps
-    rates = [float(lr(k)) for k in range(steps)] if callable(lr) else list(lr)
+    if lr is None or isinstance(lr, int | float):
+        return [own if lr is None else float(lr)] * steps
+    try:
+        found = (lr(k) for k in range(steps)) if callable(lr) else lr
+        rates = [float(rate) for rate in found]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            "lr must be a number, numbers, or a function of the step from 0, as the schedules of "
+            f"npnet.optim.lr_scheduler are, but is {lr!r} ({error})."
+        ) from None
     if len(rates) < steps:
         raise ConfigError(f"lr must have a rate for each of {steps} steps, but has {len(rates)}.")
     return rates[:steps]
@@ -209,23 +235,27 @@ def _rates(lr: Rates, own: float, steps: int) -> list[float]:
 
 def _runner(own: Network, twin: Any) -> Runner:
     """The candidate's network, ready to run; npnet's own loss and optimizer where it has none."""
-    ask_loss = None
+    ask_loss, has_own_loss = None, True
     if own.loss is not None:
         ask_loss = function(own.loss, "the loss")
     elif twin.loss is not None and not own.has_loss:
-        ask_loss = own_function(twin.kind(LOSS)) or twin.candidate(LOSS)
-    stepping = own_function(twin.optimizer.name)
-    assert stepping is not None
+        ask_loss = own_function(twin.kind(LOSS))
+        has_own_loss = ask_loss is not None
+        ask_loss = ask_loss or twin.candidate(LOSS)
+    own_optimizer = own_function(twin.optimizer.name)
+    assert own_optimizer is not None
     return Runner(
         layers={n: function(layer, f"layer {n!r}") for n, layer in own.layers.items()},
         wiring=own.forward,
         whole=own.whole,
         has_loss=own.has_loss,
         loss=ask_loss,
-        optimizer=stepping if own.optimizer is None else function(own.optimizer, "the optimizer"),
+        has_own_loss=has_own_loss,
+        optimizer=own_optimizer if own.optimizer is None else stepping(own.optimizer),
         configs={n: twin.config(n) for n in (*twin.layers, *([LOSS] if twin.loss else []))},
         local={n: twin.local_state(n) for n in twin.layers},
         trainable=twin.trainable,
+        optimized=twin.stepped,
         optimizer_config=twin.optimizer.config,
         groups=twin.optimizer.groups,
         clip=_clip(own, twin),
@@ -236,7 +266,14 @@ def _runner(own: Network, twin: Any) -> Runner:
 def _clip(own: Network, twin: Any) -> Any:
     """How the candidate's gradients are clipped, where torch's are."""
     value, norm = twin.clip_value, twin.clip_norm
-    if own.clip is not None or (value is None and norm is None):
+    if value is None and norm is None:
+        if own.clip is not None:
+            raise ConfigError(
+                "the candidate clips its gradients, and torch would not. Give clip_norm= or "
+                "clip_value=."
+            )
+        return None
+    if own.clip is not None:
         return own.clip
     optim = import_module("npnet.optim")
 
@@ -251,6 +288,8 @@ def _clip(own: Network, twin: Any) -> Any:
 def _report(run: Asked, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
     """Every dtype, one after the other; told as it happens."""
     started = time.monotonic()
+    if isinstance(dtypes, str) or not dtypes:
+        raise ConfigError(f'dtypes must be formats, as ("float64",), but is {dtypes!r}.')
     asked = Settings(dtypes=tuple(dtypes), seed=seed, isolated=False)
     whole = WIRING if run.runner.whole is None else NETWORK
     tell(

@@ -12,28 +12,42 @@ from npnet.verify.judge import allowance, value_fault
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Expected
 from npnet.verify.whole.margins import Margin
-from npnet.verify.whole.trace import LOSS, Place
+from npnet.verify.whole.trace import LOSS, OPTIMIZER, Place
 
 _MOST_PAIRS = 400
 
 
 def explained(
     place: Place,
-    got: Any,
+    own: Mapping[Place, Any],
     want: Mapping[Place, Expected],
     precision: Precision,
     calls: Mapping[str, int],
 ) -> Explanation:
     """Why a quantity is off though every layer is right.
 
-    calls: how often every layer is called in a step
+    own: the candidate's quantities; calls: how often every layer is called in a step
     """
+    got = own.get(place)
+    if place.layer == OPTIMIZER:
+        text = "the gradients agree before they are clipped, and not after"
+        return Explanation("wiring", text, 1.0, certain=False)
+    if got is None and not any(p.layer == place.layer for p in own):
+        text = f"torch calls {place.layer} here, and this network does not"
+        return Explanation("wiring", text, 0.0, certain=True)
     if place.quantity.startswith("input "):
         return _ahead(place, got, want, precision)
     if place.quantity.startswith("gradient of y"):
         return _back(place, got, want, precision)
-    if place.quantity.startswith("gradient of ") and calls.get(place.path, 1) > 1:
-        return _shared(place, got, want, precision, calls[place.path])
+    times = calls.get(place.path, 1)
+    if place.quantity.startswith("gradient of input") and times > 1:
+        text = (
+            f"{place.path} is called {times} times in a step, and each call is right by itself: "
+            "what one call keeps for its way back, the next one writes over"
+        )
+        return Explanation("wiring", text, 1.0, certain=False)
+    if place.quantity.startswith("gradient of ") and times > 1:
+        return _shared(place, times)
     text = (
         f"every layer is right by itself, and all before this is: {place} is made wrong in what "
         "connects them"
@@ -49,15 +63,19 @@ def of_a_whole(place: Place, step: Mapping[Place, Margin]) -> Explanation:
     elif not right:
         text = "the loss and all gradients that are known differ"
     else:
-        text = (
-            "on the way back from the loss it is the first that differs; "
-            f"{', '.join(right[:4])} agree"
-        )
+        where = "" if place.quantity.startswith("next ") else "on the way back from the loss "
+        text = f"{where}it is the first that differs; {', '.join(right[:4])} agree"
     return Explanation("first", text, 1.0, certain=False)
 
 
 def carried(k: int) -> Explanation:
     """Why a step is wrong only after those before it."""
+    if not k:
+        text = (
+            "it differs in the first step already, and each part is right by itself: something "
+            "happens between them that torch does not do, as writing into the state or the batch"
+        )
+        return Explanation("carried", text, 1.0, certain=False)
     text = (
         f"step {k + 1} is right when it begins with torch's own state, and wrong after the steps "
         "before it: something is kept from one step to the next that should not be, or lost (a "
@@ -124,9 +142,13 @@ def _back(
     return Explanation("wiring", text, 1.0, certain=False)
 
 
-def _shared(
-    place: Place, got: Any, want: Mapping[Place, Expected], precision: Precision, times: int
-) -> Explanation:
+def refused(call: str) -> Explanation:
+    """Why a layer that is right by itself breaks down in the network."""
+    text = f"{call} takes what torch's {call} gets, and breaks down over what it gets here"
+    return Explanation("wiring", text, 1.0, certain=False)
+
+
+def _shared(place: Place, times: int) -> Explanation:
     """The gradient of a layer that is called more than once."""
     text = (
         f"{place.path} is called {times} times in a step, and each call is right by itself: its "
