@@ -78,7 +78,10 @@ def _section(title: str, *children: object) -> Markup:
 
 
 def _header(report: Report) -> Markup:
-    took = f"{words.duration(report.seconds)} for {_examples(report):,} examples"
+    asked = f"{_examples(report):,} examples"
+    if report.traces:
+        asked = f"{report.traces[0].steps} steps"
+    took = f"{words.duration(report.seconds)} for {asked}"
     date = report.environment.get("date")
     return join(
         element(
@@ -214,18 +217,19 @@ def _passed(report: Report) -> Markup:
     if not good:
         return Markup()
     dtypes = list(dict.fromkeys(d for r in good for d in r.outcomes))
-    columns = ["layer", "twin", "examples", *dtypes, "worst err/bound", "options covered"]
+    options = ["options covered"] if any(r.coverable for r in good) else []
+    columns = ["layer", "twin", "examples", *dtypes, "worst err/bound", *options]
     right = {"examples", "worst err/bound"}
     head = element(
         "tr", *(element("th", c, scope="col", class_="n" if c in right else "") for c in columns)
     )
     return _section(
         "Verified",
-        table(head, *(_line(r, dtypes) for r in good)),
+        table(head, *(_line(r, dtypes, counted=bool(options)) for r in good)),
     )
 
 
-def _line(r: LayerResult, dtypes: list[str]) -> Markup:
+def _line(r: LayerResult, dtypes: list[str], *, counted: bool) -> Markup:
     verdicts = [words.outcome_word(r.outcomes[d]) if d in r.outcomes else "" for d in dtypes]
     return element(
         "tr",
@@ -234,7 +238,7 @@ def _line(r: LayerResult, dtypes: list[str]) -> Markup:
         element("td", f"{max(o.examples for o in r.outcomes.values()):,}", class_="n"),
         *(element("td", v.lower(), class_="good" if v == "ok" else "") for v in verdicts),
         element("td", words.power(r.worst), class_="n"),
-        element("td", words.options(r)),
+        element("td", words.options(r)) if counted else "",
     )
 
 

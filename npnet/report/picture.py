@@ -310,7 +310,7 @@ def by_step(trace: Trace, prefix: str) -> Markup:
         return Markup()
     figure, axes = _figure()
     limit = PRECISIONS[trace.dtype].k
-    top = 0.0
+    top, named = 0.0, -1
     for layer, cells in trace.layers.items():
         known = [(k + 1, c) for k, c in enumerate(cells) if c.state not in ("unknown", "fresh")]
         if not known:
@@ -324,11 +324,12 @@ def by_step(trace: Trace, prefix: str) -> Markup:
         axes.plot(x[~wrong], y[~wrong], "o", color=_WITHIN, markersize=2.5)
         axes.plot(x[wrong], y[wrong], "x", color=_BEYOND, markersize=4, markeredgewidth=1)
         if wrong.any():
+            named += 1
             at = int(np.argmax(wrong))
             axes.annotate(
                 clean(layer or "network", 24),
                 (x[at], y[at]),
-                xytext=(3, 3),
+                xytext=(4 + 14 * (named % 6), 4),
                 textcoords="offset points",
                 fontsize=_SMALL - 1,
                 color=_INK,

@@ -139,12 +139,15 @@ def _wrapped(text: str) -> list[str]:
 def table(layers: Sequence[LayerResult]) -> str:
     """One line per layer: examples, verdict in every dtype, margin, options covered."""
     dtypes = list(dict.fromkeys(d for r in layers for d in r.outcomes))
-    rows = [["layer", "examples", *dtypes, "worst err/bound", "options covered"]]
+    counted = any(r.coverable for r in layers)
+    options = ["options covered"] if counted else []
+    rows = [["layer", "examples", *dtypes, "worst err/bound", *options]]
     for r in layers:
         examples = max((o.examples for o in r.outcomes.values()), default=0)
         verdicts = [words.outcome_word(r.outcomes[d]) if d in r.outcomes else "" for d in dtypes]
         margin = words.ratio(r.worst)
-        rows.append([words.clean(r.layer, 60), str(examples), *verdicts, margin, words.options(r)])
+        covered = [words.options(r)] if counted else []
+        rows.append([words.clean(r.layer, 60), str(examples), *verdicts, margin, *covered])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     right = {1, len(dtypes) + 2}
     return "\n".join(
