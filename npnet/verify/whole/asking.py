@@ -12,7 +12,7 @@ from npnet.verify.ask import trace_of
 from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example, leaves, map_leaves
 from npnet.verify.examine import Evidence, Examiner, confirm
-from npnet.verify.finding import BROKEN, Step, Trace, Verdict
+from npnet.verify.finding import BROKEN, Trace, Verdict
 from npnet.verify.judge import Failure
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.settings import Tell
@@ -25,6 +25,7 @@ from npnet.verify.whole.margins import Margin, margins
 from npnet.verify.whole.network import Function, places
 from npnet.verify.whole.questions import cast, example_of, in_format
 from npnet.verify.whole.running import BrokeError, Runner
+from npnet.verify.whole.table import Table, step_in
 from npnet.verify.whole.trace import (
     CARRIED,
     LOSS,
@@ -81,7 +82,7 @@ class InOneFormat:
         self.asked: set[str] = set()  # the layers that were asked by themselves
         self.faults: list[Fault] = []
         self.wired: dict[str, float] = {}  # of what connects the layers: the worst err/bound
-        self.fresh: list[dict[Place, Margin]] = []  # of every step from torch's own state
+        self.fresh: dict[int, dict[Place, Margin]] = {}  # of every step from torch's own state
 
     def ask(self) -> None:
         """Layer by layer, step by step, and the whole run."""
@@ -195,7 +196,7 @@ class InOneFormat:
         for failure in examiner(example, self.evidence[OPTIMIZER], protocols=("plain",)):
             if failure.worst is not None:
                 failure = confirm(examiner, example, failure)
-            k = _step_in(failure.quantity)
+            k = step_in(failure.quantity)
             place = Place(OPTIMIZER, failure.quantity)
             steps = list(range(k, run.steps))
             self.faults.append(Fault(place, failure, k, name, "plain", steps, example, c, spec))
@@ -206,7 +207,7 @@ class InOneFormat:
         """The network as it is wired, with torch's layers in the place of those that are wrong."""
         run = self.run
         repaired = self._repaired()
-        self.fresh = []
+        self.fresh = {}
         for k, (state, want) in enumerate(zip(states, exact, strict=True)):
             try:
                 got = repaired.step(state, self.batches[k], run.seeds[k])
@@ -214,7 +215,7 @@ class InOneFormat:
                 self._broke(k, broke)
                 continue
             found = self._margins(want, got)
-            self.fresh.append(found)
+            self.fresh[k] = found
             for place, one in found.items():
                 if one.failure is None:
                     if one.informative:
@@ -273,7 +274,9 @@ class InOneFormat:
         for k, (w, g) in enumerate(zip(want, got, strict=False), start=1):
             self.tell({"event": "step", "dtype": self.dtype, "step": k, "twin": w, "own": g})
         shown = [self._margins(w, g) for w, g in zip(want, got, strict=False)]
-        self.trace = self._traced(shown)
+        names = [name for name in run.kinds if self._is_shown(name)]
+        table = Table(self.precision, self.faults, self.fresh, self.evidence[OPTIMIZER])
+        self.trace = table.trace(shown, {name: run.kinds[name] for name in names})
         if not any(f.example is None for f in self.faults):
             if self.faults:
                 got = self._ran(self._repaired())
@@ -301,41 +304,6 @@ class InOneFormat:
                     self.faults.append(fault)
                     return
 
-    def _traced(self, shown: Sequence[Mapping[Place, Margin]]) -> Trace:
-        own = {(f.place.path, k) for f in self.faults for k in f.steps}
-        rows: dict[str, list[Step]] = {name: [] for name in self.run.kinds if self._is_shown(name)}
-        lost: int | None = None
-        for k, step in enumerate(shown):
-            known = [m.informative for m in step.values() if not m.exact]
-            if lost is None and 2 * sum(known) < len(known):
-                lost = k + 1
-            for name, cells in rows.items():
-                cell = _cell(name, step, own=(name, k) in own)
-                cells.append(self._alone(name, k, cell) if cell.state == "unknown" else cell)
-        return Trace(
-            self.dtype,
-            len(shown),
-            {name: tuple(cells) for name, cells in rows.items()},
-            {name: self.run.kinds[name] for name in rows},
-            lost,
-        )
-
-    def _alone(self, name: str, k: int, unknown: Step) -> Step:
-        """What is known of a layer in a step that begins with torch's own state."""
-        for f in self.faults:
-            if f.place.path == name and k in f.steps and f.failure.worst is not None:
-                off = f.failure.worst.ratio * self.precision.k
-                return Step("wrong", off, str(f.place))
-        if name == OPTIMIZER:
-            ratios = self.evidence[name].ratios
-            own = {q: r for q, r in ratios.items() if _step_in(q) == k and "after step" in q}
-            quantity = max(own, key=lambda q: own[q], default=None)
-            return unknown if quantity is None else Step("fresh", own[quantity], quantity)
-        if k >= len(self.fresh):
-            return unknown
-        cell = _cell(name, self.fresh[k], own=False)
-        return replace(cell, state="fresh") if cell.state == "ok" else unknown
-
     def _is_shown(self, name: str) -> bool:
         """Layers of which a candidate that is one function shows nothing are left out."""
         if self.runner.whole is None or name in (LOSS, OPTIMIZER):
@@ -354,7 +322,7 @@ class InOneFormat:
         for name in self.run.kinds:
             if name == OPTIMIZER:
                 continue
-            here = [m for step in self.fresh for p, m in step.items() if p.path == name]
+            here = [m for step in self.fresh.values() for p, m in step.items() if p.path == name]
             if here and not any(m.informative or m.exact for m in here):
                 yield (
                     f"what leads to {name or NETWORK} in {self.dtype} (the bounds that the layers "
@@ -391,26 +359,3 @@ def _not_needed(step: TwinStep, call: Call) -> list[str]:
     inputs = [n for i, x in enumerate(call.inputs) for n, _ in leaves(x, f"input {i}")]
     known = {n: step.quantities.get(Place(call.name, f"gradient of {n}")) for n in inputs}
     return [n for n, e in known.items() if e is None or not e.required]
-
-
-def _cell(name: str, step: Mapping[Place, Margin], *, own: bool) -> Step:
-    """A layer in a step: the worst of what says something, and whether it is its own fault."""
-    here = [(p, m) for p, m in step.items() if p.path == name]
-    bad = [(p, m) for p, m in here if m.failure is not None]
-    if bad:
-        place, worst = max(bad, key=lambda pm: pm[1].ratio)
-        return Step("wrong" if own else "inherits", worst.ratio, str(place))
-    if not here:
-        return Step("unknown", 0.0, "")
-    known = [(p, m) for p, m in here if m.informative]
-    if all(m.exact for _, m in here):
-        known = here
-    place, worst = max(known or here, key=lambda pm: pm[1].ratio)
-    return Step("ok" if known else "unknown", worst.ratio, str(place))
-
-
-def _step_in(quantity: str) -> int:
-    """The step, from 0, of "params after step 3: w"."""
-    _, _, rest = quantity.partition("after step ")
-    number = rest.partition(":")[0]
-    return int(number) - 1 if number.isdigit() else 0
