@@ -202,6 +202,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(grown(*asked.grown))
         return 0
 
+    # before torch is loaded, whose objects the garbage collector would look through as well
+    print(f"bookkeeping of an operation, there and back: {of_operators() * 1e6:.1f} µs")
+    print(f"of a layer: {of_layers() * 1e6:.1f} µs\n")
     print(
         f"{'a training step, ' + str(BATCH) + ' samples':<28}{'npnet ms':>10}{'torch ms':>10}",
         end="",
@@ -212,8 +215,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         mine, other = memory("npnet", name), memory("torch", name)
         row = f"{name:<28}{ours * 1e3:>10.2f}{theirs * 1e3:>10.2f}{ours / theirs:>8.2f}"
         print(f"{row}{mine / 2**20:>10.2f}{other / 2**20:>10.2f}{mine / other:>8.2f}", flush=True)
-    print(f"\nbookkeeping of an operation, there and back: {of_operators() * 1e6:.1f} µs")
-    print(f"of a layer: {of_layers() * 1e6:.1f} µs")
     return 0
 
 
