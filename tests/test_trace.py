@@ -1,6 +1,8 @@
 """npnet trace and npnet compare: the commands, their files, dumps that other programs write."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from npnet.verify import compare
 from npnet.verify.finding import Verdict
 from npnet.verify.store import FileFormatError
 from npnet.verify.whole.dumps import dump, named
-from tests.commands import npnet_
+from tests.commands import AFFINE, npnet_
 from tests.networks import PLANTED, RIGHT
 
 NETS = """
@@ -120,6 +122,41 @@ def test_many_steps_are_shown_in_part_with_the_first_that_is_wrong():
     assert len(shown) <= 8
     assert {0, 17, 39} <= set(shown)
     assert "✕ 5.00" in traced.text(long)
+
+
+def test_a_stored_failure_of_a_layer_is_asked_again(folder):
+    affine = (
+        AFFINE
+        + """
+from npnet.verify import TrainingRun
+import torch
+from npnet import optim
+
+def run():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(3, 2))
+
+import numpy as np
+net = TrainingRun(
+    [lambda case: affine(case, FACTOR)], run, [(np.ones((4, 3)), np.array([0, 1, 1, 0]))] * 2,
+    optim.SGD(lr=0.1), loss=torch.nn.CrossEntropyLoss(),
+)
+"""
+    )
+    Path("nets.py").write_text(affine.replace("FACTOR", "2.0"))
+    assert npnet_("trace", "nets.py", "--report-dir", "reports/one").exit_code == 1
+    (failing,) = Path("reports/one/failures").iterdir()
+
+    asked = npnet_("replay", str(failing))
+    assert (asked.exit_code, "STILL DIVERGES" in asked.output) == (1, True)
+    script = [sys.executable, str(failing / "repro.py")]
+    shown = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert shown.returncode == 1, shown.stderr
+    Path("nets.py").write_text(affine.replace("FACTOR", "1.0"))
+    assert "FIXED" in npnet_("replay", str(failing)).output
+    assert subprocess.run(script, capture_output=True, check=False).returncode == 0
+    Path("nets.py").write_text("1 / 0")
+    assert "could not be loaded" in npnet_("replay", str(failing)).output
 
 
 # ---- npnet compare -------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def _training(ctx: click.Context, target: str, steps: int | None) -> Any:
     from npnet.verify.whole import TrainingRun
 
     try:
-        found = object_of(target, TrainingRun)
+        found, target = object_of(target, TrainingRun)
     except NpnetError:
         raise
     except ModuleNotFoundError as error:
@@ -134,7 +134,7 @@ def _training(ctx: click.Context, target: str, steps: int | None) -> Any:
         click.echo(traceback.format_exc(limit=-4), err=True)
         click.echo(f"npnet: {target} could not be loaded.", err=True)
         ctx.exit(_UNLOADABLE)
-    return found if steps is None else replace(found, steps=steps)
+    return replace(found, target=target, steps=found.steps if steps is None else steps)
 
 
 def _example(name: str, steps: int) -> Any:

@@ -159,6 +159,7 @@ _IMPORTS = (
     ("OptimizerCase(", "from npnet.verify.case import OptimizerCase"),
     ("gradient(", "from npnet.verify.case import gradient"),
     ("objective(", "from npnet.verify.objective import objective"),
+    ("part_of(", "from npnet.verify.whole import part_of"),
 )
 
 
@@ -196,14 +197,20 @@ def _loading(f: Finding) -> Iterator[str]:
         yield 'candidates = sys.modules["candidates"] = importlib.util.module_from_spec(location)'
         yield "sys.path.insert(0, str(FILE.resolve().parent))"
         yield "location.loader.exec_module(candidates)"
-        yield f"candidate = getattr(candidates, {name!r})"
+        yield f"candidate = {_taken(f'getattr(candidates, {name!r})', f)}"
     elif kind == "module":
         yield 'sys.path.insert(0, "")'
-        yield f"candidate = getattr(importlib.import_module({place!r}), {name!r})"
+        found = f"getattr(importlib.import_module({place!r}), {name!r})"
+        yield f"candidate = {_taken(found, f)}"
     elif kind == "object":
         yield "candidate = None  # was handed over as an object: import your candidate here"
         yield "if candidate is None:"
         yield f'    sys.exit("put your candidate of {words.clean(f.twin)} into this script first")'
+
+
+def _taken(found: str, f: Finding) -> str:
+    """The candidate of what a target names; of a training run one layer is it."""
+    return f"part_of({found}, {f.layer!r})" if f.step else found
 
 
 def _data(f: Finding, example: Example, arrays: str) -> list[str]:

@@ -383,12 +383,16 @@ def replay(stored: Stored, load_target: Callable[[Any], Any] | None = None) -> t
     from npnet.verify.examine import Examiner
     from npnet.verify.precision import PRECISIONS
     from npnet.verify.targets import held, resolve, specs
+    from npnet.verify.whole.constants import either
 
     f = stored.finding
     if not f.target:
         return ERROR, "the candidate was an object, not a file or module: verify it where it is"
     try:
-        candidates, broken = (load_target or resolve)(f.target)
+        if f.step:
+            candidates, broken = _parts(f), []
+        else:
+            candidates, broken = (load_target or resolve)(f.target)
     except NpnetError as error:
         return ERROR, str(error)
     if broken:
@@ -396,7 +400,8 @@ def replay(stored: Stored, load_target: Callable[[Any], Any] | None = None) -> t
     if f.case is None:
         if f.quantity == "import":
             return FIXED, "it can be loaded"
-        return ERROR, f"no single case shows it: run npnet verify {f.target}"
+        command = "trace" if f.step else "verify"
+        return ERROR, f"no single case shows it: run npnet {command} {f.target}"
     chosen = [c for c in candidates if c.twin == f.twin and c.name == f.layer]
     if not chosen:
         return ERROR, f"{f.target} holds no candidate {f.layer!r} of {f.twin}"
@@ -404,7 +409,9 @@ def replay(stored: Stored, load_target: Callable[[Any], Any] | None = None) -> t
         return ERROR, f"there is no {f.twin or 'twin'} in {f.dtype or 'no dtype'} to ask"
     protocol = f.protocol if f.protocol != "history" else "plain"
     try:
-        examiner = Examiner(*held(chosen[0]), PRECISIONS[f.dtype])
+        candidate, spec = held(chosen[0])
+        spec = either(spec) if f.step else spec
+        examiner = Examiner(candidate, spec, PRECISIONS[f.dtype])
         failures = examiner(f.case, protocols=(protocol,) * f.case.sets)
     except Exception as error:  # the stored case does not suit this version's twin
         return ERROR, f"torch could not be asked: {type(error).__name__}: {error}"
@@ -414,3 +421,21 @@ def replay(stored: Stored, load_target: Callable[[Any], Any] | None = None) -> t
     if failures:
         return DIVERGES, f"{failures[0].quantity} instead: {failures[0].message}"
     return FIXED, "agrees with torch"
+
+
+def _parts(f: Finding) -> list[Any]:
+    """The layer of a training run that a finding is of, as a candidate.
+
+    Raises ConfigError where the run, or the layer, is not there any more.
+    """
+    from npnet.verify.targets import object_of
+    from npnet.verify.whole import TrainingRun, part_of
+
+    try:
+        run, _ = object_of(f.target, TrainingRun)
+    except NpnetError:
+        raise
+    except (Exception, SystemExit) as error:
+        message = f"{f.target} could not be loaded: {type(error).__name__}: {error}"
+        raise ConfigError(message) from error
+    return [part_of(run, f.layer)]

@@ -384,8 +384,10 @@ def _loaded(location: ModuleSpec) -> ModuleType:
     return module
 
 
-def object_of(target: str, kind: type) -> Any:
-    """The one object of a class in a file or a module: "nets.py", "nets.py::small", "nets:small".
+def object_of(target: str, kind: type) -> tuple[Any, str]:
+    """The one object of a class in a file or a module, and the target with its name.
+
+    target: "nets.py", "nets.py::small", "package.nets:small"
 
     Raises ConfigError where there is none, or several and none is named; what the code raises.
     """
@@ -400,7 +402,8 @@ def object_of(target: str, kind: type) -> Any:
         raise ConfigError(
             f"{place} holds several: {', '.join(known)}. Name one, as {place}::{next(iter(known))}."
         )
-    return known[name] if name else next(iter(known.values()))
+    name = name or next(iter(known))
+    return known[name], f"{place}{'::' if is_file else ':'}{name}"
 
 
 def _of_module(

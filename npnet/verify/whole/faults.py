@@ -55,6 +55,7 @@ class Telling:
 
     kinds: the layers in order; steps: of the run; evidence: what was seen of every layer
     before: the findings of other dtypes: what is wrong in them is not told again
+    target: where the run stands, so that it is found again
     """
 
     def __init__(
@@ -64,9 +65,10 @@ class Telling:
         steps: int,
         evidence: Mapping[str, Evidence],
         before: Sequence[Finding],
+        target: str = "",
     ) -> None:
         self.dtype, self.kinds, self.steps = dtype, kinds, steps
-        self.evidence, self.before = evidence, list(before)
+        self.evidence, self.before, self.target = evidence, list(before), target
 
     def findings(self, faults: Sequence[Fault], *, shrunk: bool = True) -> Iterator[Finding]:
         """A finding for every fault, those of one layer under the first of them.
@@ -112,6 +114,7 @@ class Telling:
             explanations=() if fault.explanation is None else (fault.explanation,),
             source=c.source(fault.place.quantity),
             traceback=f.traceback,
+            target=self.target,
         )
 
     def _smaller(self, fault: Fault, finding: Finding) -> Finding:

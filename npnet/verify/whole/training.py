@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 
 from npnet.contract import ConfigError
+from npnet.verify.candidate import Candidate
 from npnet.verify.environment import environment, one_thread
 from npnet.verify.finding import LayerResult, Outcome, Report
 from npnet.verify.settings import Settings, Tell
-from npnet.verify.targets import own_function
+from npnet.verify.targets import nearest, own_function
 from npnet.verify.whole.asking import Asked, InOneFormat
 from npnet.verify.whole.faults import Telling, insufficient
 from npnet.verify.whole.network import (
@@ -33,6 +34,7 @@ from npnet.verify.whole.network import (
     check_layers,
     function,
     network,
+    places,
     stepping,
 )
 from npnet.verify.whole.running import Runner
@@ -86,7 +88,7 @@ class TrainingRun:
     """What `model` is asked, as a value: for a file that `npnet trace` reads.
 
     The fields are the arguments of `model`; module may be a function without arguments that
-    builds it, and batches one that returns them.
+    builds it, and batches one that returns them. target: where it stands, as "nets.py::net".
     """
 
     candidate: Any
@@ -98,6 +100,7 @@ class TrainingRun:
     clip_value: float | None = None
     clip_norm: float | None = None
     steps: int | None = None
+    target: str = ""
 
     def verify(
         self,
@@ -107,7 +110,8 @@ class TrainingRun:
         on_event: Tell | None = None,
     ) -> Report:
         """Hold the run against torch's."""
-        return _report(_asked(self, seed), dtypes, seed, on_event or (lambda event: None))
+        run = _asked(self, seed)
+        return _report(run, self.target, dtypes, seed, on_event or (lambda event: None))
 
 
 INTERRUPTED = "what came after the interruption"
@@ -285,7 +289,23 @@ def _clip(own: Network, twin: Any) -> Any:
     return clip
 
 
-def _report(run: Asked, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
+def part_of(training: TrainingRun, layer: str) -> Candidate:
+    """A layer of a training run, its loss or its optimizer, as a candidate by itself.
+
+    Raises ConfigError where there is none of that name.
+    """
+    run = _asked(training, 0)
+    parts = {name or NETWORK: ask for name, ask in run.runner.layers.items()}
+    parts[OPTIMIZER] = run.runner.optimizer
+    if run.runner.loss is not None:
+        parts[LOSS] = run.runner.loss
+    if layer not in parts:
+        raise ConfigError(f"the run has no layer {layer!r}.{nearest(layer, list(parts))}")
+    kind = run.kinds.get("" if layer == NETWORK else layer, "")
+    return Candidate(parts[layer], kind, layer, sources=places(parts[layer]))
+
+
+def _report(run: Asked, target: str, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
     """Every dtype, one after the other; told as it happens."""
     started = time.monotonic()
     if isinstance(dtypes, str) or not dtypes:
@@ -311,7 +331,7 @@ def _report(run: Asked, dtypes: Sequence[str], seed: int, tell: Tell) -> Report:
         except KeyboardInterrupt:  # what was found until now is told all the same
             interrupted = True
             report.not_verified.append(INTERRUPTED)
-        telling = Telling(dtype, run.kinds, run.steps, one.evidence, report.findings)
+        telling = Telling(dtype, run.kinds, run.steps, one.evidence, report.findings, target)
         found = []
         for finding in telling.findings(one.faults, shrunk=not interrupted):
             found.append(finding)
