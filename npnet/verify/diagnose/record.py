@@ -40,15 +40,19 @@ class Record:
                 if s not in alone:
                     alone[s] = example.pick(s).astype("float64")
                 kept.append((alone[s], quantity))
-        for name, value in example.config.items():
-            known = self.values.setdefault(name, [])
-            if len(known) < _VALUES and not any(is_same(value, k) for k in known):
-                known.append(value)
+        self.options(example.config)
         empty = any(a[0].size == 0 for a in example.arrays.values())
         if failing or not empty:  # where there is nothing, nothing can be off
             self.seen.append(Seen(dict(choices), example.themes, failing))
         if not empty and len(self.agreeing) < _KEPT:
             self.agreeing.append((example.pick(0).astype("float64"), frozenset(failing)))
+
+    def options(self, config: Mapping[str, Any]) -> None:
+        """Values that options may have."""
+        for name, value in config.items():
+            known = self.values.setdefault(name, [])
+            if len(known) < _VALUES and not any(is_same(value, k) for k in known):
+                known.append(value)
 
     def others(self, quantity: str) -> list[Example]:
         """Examples where it agrees, in float64."""

@@ -6,17 +6,19 @@ from dataclasses import dataclass, field, replace
 from npnet.verify.candidate import Candidate
 from npnet.verify.case import Example
 from npnet.verify.coverage import Coverage
+from npnet.verify.drawn import on_each
 from npnet.verify.examine import Evidence
 from npnet.verify.finding import Explanation, Finding, Outcome, Verdict, inherited
 from npnet.verify.judge import Failure
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.settings import Settings
-from npnet.verify.spec import Spec
+from npnet.verify.spec import Spec, examples
 from npnet.verify.targets import specs
 from npnet.verify.trial import Trial, identity
 from npnet.verify.whole.questions import smaller
 from npnet.verify.whole.trace import NETWORK, OPTIMIZER, WIRING, Place
 
+_DRAWN = 20  # configurations, for the values that a mistaken option may have
 _LARGE = 100_000  # numbers of a question, beyond which a diagnosis gets a part of it only
 
 
@@ -134,6 +136,8 @@ class Telling:
         for e in (fewer, example):
             if sum(a.size for a in e.arrays.values()) <= _LARGE or e is fewer:
                 trial.record.add({}, e, [(finding.quantity, 0)], spec.optimizer)
+        drawn = examples(spec, {}, self.dtype, 1)
+        on_each(drawn, lambda e: trial.record.options(e[0].config), _DRAWN, 0)
         (told,) = trial.explained([finding])
         return replace(told, cause="")
 
