@@ -24,7 +24,8 @@ LAYERS = [name for name in SPECS if "." not in name]
 OPTIMIZERS = [name for name in SPECS if name.startswith("optim.")]
 SCHEDULES = [name for name in SPECS if name.startswith("lr_scheduler.")]
 OPERATIONS = [name for name in SPECS if name.startswith("autograd.")]
-NO_OPERATIONS = {"backward", "receive", "retain_grad", "zero_grad", "detach", "item", "numpy"}
+NO_OPERATIONS = {"backward", "receive", "requires_grad_", "retain_grad", "zero_grad"}
+NO_OPERATIONS |= {"detach", "item", "numpy"}
 LEFT_OUT = {"device", "dtype", "params", "foreach", "fused", "capturable", "differentiable"}
 
 
