@@ -1,5 +1,6 @@
 """torch's optimizers on bounded parameters: its own float32 steps stay within the bounds."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,12 @@ import pytest
 import torch
 from torch import nn, optim
 
-import npnet.twins.oracle.rules  # noqa: F401
+import npnet.optim
+import npnet.twins.oracle.rules
+from npnet.twins import SPECS
 from npnet.twins.oracle import stepping
 from npnet.twins.oracle.bounded import Bounded, Setting, Undecided, error_of, using
+from npnet.verify.case import Example
 from npnet.verify.precision import PRECISIONS
 
 OPTIMIZERS: list[tuple[type[optim.Optimizer], dict[str, Any]]] = [
@@ -136,3 +140,20 @@ def test_muon_in_bfloat16_and_exact_are_within_the_bound(shape: tuple[int, int])
         allowed = PRECISIONS["float64"].k * error_of(ours)
         assert ((ours.value - theirs.double()).abs() <= allowed).all()
         assert ((ours.value - exact.value).abs() <= allowed).all()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", sorted({kind.__name__ for kind, _ in OPTIMIZERS} | {"Muon"}))
+def test_a_parameter_that_gets_no_gradient_leaves_the_bounds_finite(name, dtype):
+    """As behind a ReLU that is never on, with the hyper-parameters that everybody uses."""
+    own = getattr(npnet.optim, name)()
+    config = {f.name: getattr(own, f.name) for f in fields(own)}
+    arrays = {"param w": np.ones((1, 2, 2))}
+    arrays |= {f"grad {k} w": np.array([[[0.0, 1.0], [0.5, 0.0]]]) for k in range(1, 7)}
+    kwargs = {"lr": (config["lr"],) * 6, "restart": None}
+    example = Example(f"optim.{name}", config, arrays, 1, ("normal",), 0, (), kwargs)
+
+    answer = SPECS[f"optim.{name}"].answer(example, PRECISIONS[dtype], single=True)
+
+    assert np.isfinite(answer.largest)
+    assert all(e.error is None or np.isfinite(e.error).all() for e in answer.expected.values())

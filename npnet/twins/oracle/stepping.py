@@ -89,7 +89,10 @@ class NAdam(torch.optim.NAdam):
             )
             product = state["mu_product"] = kept_number(mul(state["mu_product"], mu))
             _averages(state, g, group["betas"])
-            denominator = add(sqrt(div(state["exp_avg_sq"], 1 - b2**t)), group["eps"])
+            # the root first: what underflow adds to 0, divided by a small number, would be more
+            # than underflow, and could be less than 0
+            root = div(sqrt(state["exp_avg_sq"]), (1 - b2**t) ** 0.5)
+            denominator = add(root, group["eps"])
             by_g = div(group["lr"] * (1 - mu), sub(1.0, product))
             by_m = div(group["lr"] * mu_next, sub(1.0, mul(product, mu_next)))
             p.sub_(div(mul(by_g, g), denominator))
