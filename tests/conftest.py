@@ -10,6 +10,8 @@ import pytest  # noqa: E402  (after the number of threads is set)
 import torch  # noqa: E402
 
 from npnet.cli import base  # noqa: E402
+from npnet.verify import trial  # noqa: E402
+from npnet.verify.diagnose import explain  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -24,3 +26,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what a diagnosis finds, not of how soon it does on a busy machine."""
+    monkeypatch.setattr(explain, "_SECONDS", 8.0)
+    monkeypatch.setattr(trial, "_DIAGNOSIS_SECONDS", 60.0)

@@ -67,6 +67,8 @@ PLANTED = [
     ("optim.RMSprop", "adds eps under the root", "dialect", "inside"),
 ]
 
+pytestmark = pytest.mark.usefixtures("patience")
+
 
 def trial(candidate, twin, examples=40, dtype="float64"):
     asked = Settings(examples=examples, dtypes=(dtype,), seed=1)

@@ -7,8 +7,7 @@ import pytest
 
 import npnet.nn.activation as activation
 from npnet.contract import Forward, Grads
-from npnet.verify import candidate, trial
-from npnet.verify.diagnose import explain
+from npnet.verify import candidate
 from npnet.verify.diagnose.formula.expressions import others
 from npnet.verify.diagnose.formula.slips import slips
 from npnet.verify.diagnose.formula.trees import Scope
@@ -16,6 +15,7 @@ from npnet.verify.targets import native
 from tests.studies.mutants import all_mutants
 from tests.test_diagnose import explained, leading
 
+pytestmark = pytest.mark.usefixtures("patience")
 NOTHING = Scope({}, {}, {}, [], frozenset(), set())
 
 PLANTED = [
@@ -28,13 +28,6 @@ PLANTED = [
     ("LSTM", "does not carry the cell's gradient back", "`dc * f` is missing", "lstm.py"),
     ("SELU", "exchanges scale and alpha", "alpha and scale are exchanged", "rectifier.py"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch):
-    """What is tested is what a diagnosis finds, not how soon it does on a busy machine."""
-    monkeypatch.setattr(explain, "_SECONDS", 15.0)
-    monkeypatch.setattr(trial, "_DIAGNOSIS_SECONDS", 60.0)
 
 
 @pytest.mark.parametrize(
