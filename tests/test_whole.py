@@ -909,3 +909,13 @@ def test_clipping_that_torch_does_not_do_is_refused():
 
     with pytest.raises(ConfigError, match="torch would not"):
         small_net(own=own).verify()
+
+
+def test_a_layer_that_changes_its_parameters_ahead_is_refused():
+    def build():
+        return tnn.Sequential(tnn.Embedding(5, 3, max_norm=0.5))
+
+    words = [(np.arange(4), np.array([0, 1, 2, 0]))]
+
+    with pytest.raises(ConfigError, match="with max_norm changes its parameters"):
+        small_net(build=build, own=[nn.Embedding(5, 3, max_norm=0.5)], data=words).verify()

@@ -122,7 +122,7 @@ def save_tree(path: Path, tree: Mapping[str, Any]) -> None:
     text = json.dumps(_packed({"format": FORMAT, **tree}, "", arrays))
     buffer = io.BytesIO()
     entries = {_TREE: np.frombuffer(text.encode(), np.uint8), **arrays}
-    np.savez(buffer, **entries)  # type: ignore[arg-type]
+    np.savez(buffer, **entries)  # type: ignore[arg-type]  # of all names, one is an option of savez
     write_whole(path, buffer.getvalue())
 
 

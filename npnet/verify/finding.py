@@ -200,7 +200,7 @@ class Step:
 
     state: "ok"; "wrong", by a fault of its own; "inherits", what an earlier place got wrong;
         "unknown", where the bound is too large to say anything; "fresh", where it is, but the step
-        from torch's own state agrees
+        that begins with torch's own state agrees
     ratio: the worst |got - want| / error bound of what says something, of all where nothing does
     quantity: of the layer, whose ratio it is
     """

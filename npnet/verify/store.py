@@ -26,6 +26,8 @@ from npnet.verify.environment import environment
 from npnet.verify.finding import Comparison, Explanation, Finding, Source, Verdict, Worst
 
 SCHEMA = "npnet-failure/1"
+BOUND = "bound of "
+"""What the name of an array of bounds begins with, in files that hold what they bound as well."""
 
 _VERSIONS = ("npnet", "python", "numpy", "torch")
 _PLAIN = (

@@ -7,7 +7,7 @@ draws random numbers or a batching rule is missing.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -296,8 +296,7 @@ class _Owners:
         for name, t in tensors.items():
             place, key = self._places[name]
             place[key] = t
-        for part in self._recurrent:  # which keep a list of their weights besides
-            part._flat_weights = [getattr(part, name) for name in part._flat_weights_names]
+        renew_lists(self._recurrent)
 
     def clear(self) -> None:
         """Take the tensors out again: modules are kept, and what they hold is kept with them."""
@@ -305,6 +304,13 @@ class _Owners:
 
     def take(self, names: Sequence[str]) -> dict[str, Tensor]:
         return {name: self._places[name][0][self._places[name][1]].detach() for name in names}
+
+
+def renew_lists(modules: Iterable[nn.Module]) -> None:
+    """Let recurrent modules, which keep a list of their weights besides, find those put in."""
+    for part in modules:
+        if isinstance(part, nn.RNNBase):
+            part._flat_weights = [getattr(part, name) for name in part._flat_weights_names]
 
 
 def _owners(module: nn.Module) -> _Owners:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from npnet.contract import ConfigError, State
-from npnet.twins.oracle import Masks, Uniform, Way, in_parts, pair
+from npnet.twins.oracle import Masks, Uniform, Way, in_parts, pair, renew_lists
 from npnet.twins.oracle.bounded import setting
 from npnet.twins.whole.modules import for_format, places, round_constants
 from npnet.twins.whole.stepper import clipped
@@ -20,7 +20,7 @@ from npnet.twins.whole.watch import Watch
 from npnet.verify.case import map_leaves
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Expected
-from npnet.verify.whole.constants import nearest
+from npnet.verify.whole.constants import representable
 from npnet.verify.whole.trace import OPTIMIZER, Place, TwinStep
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ class Live:
             self.tensors[name] = t
             for _, place, key in spots:
                 place[key] = t
-        for part in self._module.modules():
-            if isinstance(part, nn.RNNBase):
-                part._flat_weights = [getattr(part, name) for name in part._flat_weights_names]
+        renew_lists(self._module.modules())
         self._trained = {name: self.tensors[name] for name in of.trainable}
         self._stepper: Any = None
 
@@ -137,7 +135,7 @@ class Live:
         for name in self._of.stepped:
             self._trained[name].grad = grads[name]
         if self._rounded:
-            rate = nearest(rate, self._precision)
+            rate = representable(rate, self._precision)
         self._of.optimizer.set_rate(self._stepper, rate)
         with torch_says(self._of.optimizer.name):
             self._stepper.step()

@@ -12,7 +12,7 @@ from npnet.contract import ConfigError, State
 from npnet.twins import spec as declared
 from npnet.twins.convert import config_of, to_torch
 from npnet.verify.precision import Precision
-from npnet.verify.whole.constants import nearest
+from npnet.verify.whole.constants import representable
 
 
 def outermost(module: nn.Module, path: str = "") -> Iterator[str]:
@@ -83,7 +83,7 @@ def round_constants(module: nn.Module | None, precision: Precision) -> None:
     for part in () if module is None else module.modules():
         for name, value in vars(part).items():
             if type(value) in (float, tuple) and not name.startswith("_"):
-                setattr(part, name, nearest(value, precision))
+                setattr(part, name, representable(value, precision))
 
 
 def is_readable(part: nn.Module) -> bool:

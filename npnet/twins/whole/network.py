@@ -99,7 +99,21 @@ class TorchNetwork:
         own = self.optimizer.names
         self.stepped = tuple(n for n in self.trainable if own is None or n in own)
         self.clip_value, self.clip_norm = clip_value, clip_norm
+        self._require_judgeable()
         self.draws = any(is_random(part) for part in self.module.modules())
+
+    def _require_judgeable(self) -> None:
+        """Raise ConfigError for a layer that a training run cannot be judged with."""
+        for part in self.module.modules():
+            if getattr(part, "max_norm", None) is not None:
+                raise ConfigError(
+                    f"{type(part).__name__} with max_norm changes its parameters in the forward "
+                    "pass, between the optimizer's steps. Verify it by itself: npnet verify."
+                )
+        for name in self.layers:
+            reason = self.spec(name).known_bad(self.config(name))
+            if reason is not None:
+                raise ConfigError(f"torch itself is wrong in the layer {name!r}: {reason}")
 
     # ---- what it is ----------------------------------------------------------------------------
 

@@ -19,10 +19,9 @@ from npnet.verify.case import Example
 from npnet.verify.recorded.choose import rounded_up
 from npnet.verify.recorded.question import LICENCE, Record, Recorded
 from npnet.verify.spec import Answer, Expected
-from npnet.verify.store import FileFormatError, check_schema, decode, encode
+from npnet.verify.store import BOUND, FileFormatError, check_schema, decode, encode
 
 SCHEMA = "npnet-reference/1"
-BOUND = "bound of "
 
 
 def write(record: Record, folder: Path) -> int:

@@ -77,6 +77,7 @@ class InOneFormat:
         }
         self.runner = replace(run.runner, configs=configs)
         self.random: set[str] = set()  # layers that draw numbers of their own
+        self.states: list[State] = []  # torch's own, before every step
         self.batches = [map_leaves(b, "", lambda _, x: cast(x, dtype)) for b in run.batches]
         self.evidence: dict[str, Evidence] = {name: Evidence() for name in run.kinds}
         self.asked: set[str] = set()  # the layers that were asked by themselves
@@ -88,9 +89,8 @@ class InOneFormat:
         """Layer by layer, step by step, and the whole run."""
         run = self.run
         twin, seeds, rates = run.twin, run.seeds, run.rates
-        states: list[State] = []
+        states = self.states
         grads: list[Mapping[str, Array | None]] = []
-        self.states = states
         for state, g in twin.trajectory(self.state, self.batches, self.dtype, seeds, rates):
             states.append(in_format(state, self.dtype))
             grads.append({n: None if x is None else cast(x, self.dtype) for n, x in g.items()})

@@ -1,4 +1,4 @@
-"""Constants that a format does not have, as 0.1: code may use what is nearest, or the double.
+"""Constants that a format does not have, as 0.1: code may use what is representable, or the double.
 
 Where npnet draws a configuration its numbers are exact in every format. Those of somebody's network
 are not: a padding with 0.1 is one with 0.10000000149 in float32. So the twin is asked for both, and
@@ -16,18 +16,18 @@ from npnet.verify.precision import Precision
 from npnet.verify.spec import Answer, Expected, Spec
 
 
-def nearest(value: Any, precision: Precision) -> Any:
+def representable(value: Any, precision: Precision) -> Any:
     """A number, or each of several, as the format has it; anything else as it is."""
     if type(value) is float:
         return float(np.asarray(value, precision.name))
     if isinstance(value, tuple):
-        return tuple(nearest(v, precision) for v in value)
+        return tuple(representable(v, precision) for v in value)
     return value
 
 
 def rounded(config: Config, precision: Precision) -> Config:
     """A configuration with every number as the format has it."""
-    return {name: nearest(value, precision) for name, value in config.items()}
+    return {name: representable(value, precision) for name, value in config.items()}
 
 
 def either(spec: Spec) -> Spec:
@@ -35,7 +35,7 @@ def either(spec: Spec) -> Spec:
 
     def answer(example: Example, precision: Precision, single: bool = False) -> Answer:
         exact: Answer = spec.answer(example, precision, single=single)
-        kwargs = {n: nearest(v, precision) for n, v in example.kwargs.items()}
+        kwargs = {n: representable(v, precision) for n, v in example.kwargs.items()}
         other = replace(example, config=rounded(example.config, precision), kwargs=kwargs)
         if repr((other.config, other.kwargs)) == repr((example.config, example.kwargs)):
             return exact

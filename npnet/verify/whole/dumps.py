@@ -32,11 +32,10 @@ from npnet.verify.finding import (
 )
 from npnet.verify.precision import PRECISIONS, Precision
 from npnet.verify.spec import Expected
-from npnet.verify.store import FileFormatError
+from npnet.verify.store import BOUND, FileFormatError
 from npnet.verify.whole.margins import Margin, margin
 from npnet.verify.whole.trace import Place
 
-BOUND = "bound of "
 _MOST_AXES = 6  # whose orders are tried
 _FORMATS = {  # of safetensors, by the name that it has there
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
@@ -165,7 +164,7 @@ def named(name: str) -> Named:
 
 
 def _is_bound(name: str) -> bool:
-    return re.search(r"(^|/)bound of [^/]*$", name) is not None
+    return name.rpartition("/")[2].startswith(BOUND)
 
 
 def bound_name(name: str) -> str:

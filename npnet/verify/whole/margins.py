@@ -60,7 +60,7 @@ def margins(
 
 
 def margin(place: Place, got: Any, expected: Expected, precision: Precision) -> Margin:
-    """One quantity, judged; its format is the layer's own affair, and judged there."""
+    """One quantity, judged; its format is, where a layer or the whole is asked by itself."""
     want = expected.value[0]
     if got.shape != want.shape:
         message = f"{place} must have shape {want.shape}, as torch's, but has {got.shape}."

@@ -39,6 +39,7 @@ class Runner:
     has_own_loss: whether the loss is the candidate's or npnet's, and not torch's own
     configs: the twin's constructor arguments of every layer
     local: the names of a layer's state inside of it, and in the whole state
+    owners: the layer of every entry of the state, and its name there
     optimized: the parameters that the optimizer has
     """
 
@@ -51,6 +52,7 @@ class Runner:
     optimizer: Function
     configs: Mapping[str, Config]
     local: Mapping[str, Mapping[str, str]]
+    owners: Mapping[str, tuple[str, str]]
     trainable: tuple[str, ...]
     optimized: tuple[str, ...]
     optimizer_config: Config
@@ -126,24 +128,16 @@ class Runner:
             dy = _back(LOSS, loss, np.ones_like(loss.y)).inputs[0]
             found[Place(LOSS, "gradient of input 0")] = dy
         grads = _back(NETWORK, forward, dy)
-        for name, layer in self._owned():
+        for name in self.trainable:
             g = grads.params.get(name)
             if g is not None:
-                local = name.removeprefix(f"{layer}.") if layer else name
+                layer, local = self.owners[name]
                 found[Place(layer, f"gradient of {local}")] = g
         for name, entry in forward.updates.items():
-            layer = self._layer_of(name)
-            local = name.removeprefix(f"{layer}.") if layer else name
+            layer, local = self.owners.get(name, ("", name))
             found[Place(layer, f"next {local}")] = entry
         after = {**state, **forward.updates}
         return OwnStep(found, after, {n: grads.params.get(n) for n in self.trainable})
-
-    def _owned(self) -> list[tuple[str, str]]:
-        return [(name, self._layer_of(name)) for name in self.trainable]
-
-    def _layer_of(self, name: str) -> str:
-        fits = (n for n in self.configs if n != LOSS and (not n or name.startswith(f"{n}.")))
-        return next(fits, "")
 
     # ---- a training run ------------------------------------------------------------------------
 
@@ -293,8 +287,7 @@ class _Pass:
         """Everything that was recorded."""
         quantities = {**self._ahead, **self._back}
         for name in self._of.trainable:
-            layer = self._of._layer_of(name)
-            local = name.removeprefix(f"{layer}.") if layer else name
+            layer, local = self._of.owners[name]
             if name in self._params:
                 quantities[Place(layer, f"gradient of {local}")] = self._params[name]
         grads = {name: self._params.get(name) for name in self._of.trainable}

@@ -258,6 +258,7 @@ def _runner(own: Network, twin: Any) -> Runner:
         optimizer=own_optimizer if own.optimizer is None else stepping(own.optimizer),
         configs={n: twin.config(n) for n in (*twin.layers, *([LOSS] if twin.loss else []))},
         local={n: twin.local_state(n) for n in twin.layers},
+        owners={name: twin.owner(name) for name in twin.state},
         trainable=twin.trainable,
         optimized=twin.stepped,
         optimizer_config=twin.optimizer.config,

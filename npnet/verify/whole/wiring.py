@@ -132,7 +132,7 @@ def _back(
         return Explanation("wiring", text, 0.0, certain=True)
     if known is not None:
         return Explanation("wiring", f"{what}: it is {known}", 0.0, certain=True)
-    for factor in (2.0, 0.5, -1.0, 0.0):
+    for factor in (2.0, 0.5, -1.0):
         if _is_same(np.asarray(got), _times(want[place], factor), precision):
             text = f"{what}: it is {factor:g} times as large"
             return Explanation("wiring", text, 0.0, certain=True)
