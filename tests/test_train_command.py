@@ -197,3 +197,12 @@ def test_a_run_that_was_cut_off_may_be_thrown_away(folder):
     assert npnet_("train", "mlp", *QUICK, "--restart").exit_code == 0
     assert left("trained/mlp") == LEFT
     assert Checkpoint(Path("trained/mlp/checkpoint.npz")).every is None
+
+
+def test_a_refusal_needs_nothing_but_click(monkeypatch):
+    """With the extra train alone there is neither hypothesis nor torch."""
+    monkeypatch.setitem(sys.modules, "npnet.report.words", None)
+    result = npnet_("train", "mpl")
+
+    assert result.exit_code == 2
+    assert "Did you mean 'mlp'?" in result.output

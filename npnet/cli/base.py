@@ -39,8 +39,11 @@ class Refused(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print the message without a traceback."""
-        from npnet.report.words import clean
-
+        try:
+            from npnet.report.words import clean
+        except ModuleNotFoundError:  # as what is missing may be what the message is about
+            click.echo(f"npnet: {self.message}", err=True)
+            return
         click.echo(f"npnet: {clean(self.message, 2000)}", err=True)
 
 
