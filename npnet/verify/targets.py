@@ -89,7 +89,7 @@ def held(c: Candidate, twins: Twins | None = None) -> tuple[Candidate, Spec]:
 
 def own_names(twins: Twins | None = None) -> list[str]:
     """npnet's own layers and optimizers that have a twin, in the order of the twins."""
-    return [name for name in (specs() if twins is None else twins) if _own_class(name) is not None]
+    return [name for name in (specs() if twins is None else twins) if own_class(name) is not None]
 
 
 def native(name: str, layer: Any = None) -> Candidate:
@@ -97,7 +97,7 @@ def native(name: str, layer: Any = None) -> Candidate:
 
     The configuration is the dataclass, the state is the state.
     """
-    cls = layer or _own_class(name)
+    cls = layer or own_class(name)
     if cls is None:
         raise ConfigError(f"npnet has no layer {name!r}.{nearest(name, own_names())}")
     function = _KINDS[name.rpartition(".")[0]](cls)
@@ -107,13 +107,13 @@ def native(name: str, layer: Any = None) -> Candidate:
 
 def own_function(name: str) -> Callable[[Any], Any] | None:
     """What asks npnet's own layer, optimizer or schedule of this name; None where it has none."""
-    cls = _own_class(name)
+    cls = own_class(name)
     return None if cls is None else _KINDS[name.rpartition(".")[0]](cls)
 
 
 def build(layer: str, config: Mapping[str, Any]) -> Any:
     """A layer or a schedule from its configuration, those inside the configuration included."""
-    return _construct(_own_class(layer), config)
+    return _construct(own_class(layer), config)
 
 
 def _construct(cls: Any, config: Mapping[str, Any]) -> Any:
@@ -251,7 +251,7 @@ _PACKAGES = {
 }
 
 
-def _own_class(name: str) -> Any | None:
+def own_class(name: str) -> Any | None:
     """The class of this name; of an operation, the method of the tensor."""
     package, _, own = name.rpartition(".")
     if package not in _PACKAGES:
