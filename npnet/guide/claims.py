@@ -3,12 +3,12 @@
 from importlib import import_module
 
 from npnet.verify.claim import Ask
-from npnet.verify.targets import own_function, specs
+from npnet.verify.targets import native, specs
 
 
 def failing(name: str) -> dict[str, str]:
     """The claims whose check does not pass, and of whom."""
-    spec, own = specs()[name], own_function(name)
+    spec, own = specs()[name], native(name).function
     torch = import_module("npnet.twins.itself").torch_itself(name)
     found: dict[str, str] = {}
     for claim in spec.claims:

@@ -869,7 +869,7 @@ class _Schedule(_Layer):
         config, metrics = self.example.config, self.example.kwargs.get("metrics")
         momentum = self.f.quantity == "y 1"
         yield "parameter = torch.nn.Parameter(torch.zeros(1))"
-        yield f"optimizer = torch.optim.SGD([parameter], lr={_first_rate(config)!r}, momentum=0.5)"
+        yield f"optimizer = torch.optim.SGD([parameter], lr={first_rate(config)!r}, momentum=0.5)"
         yield f"scheduler = {_scheduler(self.f.twin, config)}"
         yield "want = []"
         yield f"for step in range({self.example.kwargs['steps']}):"
@@ -882,9 +882,9 @@ class _Schedule(_Layer):
         yield "want = np.array(want)"
 
 
-def _first_rate(config: Mapping[str, Any]) -> Any:
+def first_rate(config: Mapping[str, Any]) -> Any:
     if "schedulers" in config:
-        return _first_rate(config["schedulers"][0].config)
+        return first_rate(config["schedulers"][0].config)
     return config.get("lr", 1.0)
 
 

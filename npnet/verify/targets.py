@@ -251,7 +251,7 @@ _PACKAGES = {
 }
 
 
-def own_class(name: str) -> Any | None:
+def own_class(name: str) -> Any:
     """The class of this name; of an operation, the method of the tensor."""
     package, _, own = name.rpartition(".")
     if package not in _PACKAGES:
