@@ -39,6 +39,31 @@ def names() -> list[str]:
     return [name for name in own_names() if not name.startswith("autograd.")]
 
 
+_FAMILIES = {
+    "Convolution": "conv conv_transpose fold",
+    "Pooling": "maxpool maxunpool avgpool lppool adaptive_pool fractional_pool",
+    "Padding": "padding",
+    "Activations": "activation hard rectifier gated softmax adaptive_softmax",
+    "Normalisation": "batchnorm groupnorm instancenorm layernorm lrn rmsnorm",
+    "Recurrent": "rnn lstm gru",
+    "Attention and Transformer": "attention transformer transformer_block",
+    "Linear, sparse, shape": "linear embedding embedding_bag flatten sequential identity",
+    "Dropout": "dropout",
+    "Distances and losses": "distance regression crossentropy linear_crossentropy ctc likelihood "
+    "bce margin triplet",
+    "Vision": "pixelshuffle upsample",
+}
+
+
+def family(name: str) -> str:
+    """Under which heading a page stands."""
+    package = name.rpartition(".")[0]
+    if package:
+        return {"optim": "Optimizers", "lr_scheduler": "Schedules"}[package]
+    file = own_class(name).__module__.rpartition(".")[2]
+    return next(title for title, files in _FAMILIES.items() if file in files.split())
+
+
 # ---- docstrings ----------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from npnet.contract import ConfigError
+from npnet.guide.example.layers import entries_of as entries_of
 from npnet.guide.example.layers import of_layer
 from npnet.guide.example.optimizers import of_optimizer, of_schedule
 from npnet.verify.targets import specs

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from npnet.contract import Array
 from npnet.guide.example.plainest import drawn, spoken
 from npnet.guide.example.text import call, expression, mapped, nested, shown
 from npnet.guide.source import docstring
 from npnet.verify.draw import Values
 from npnet.verify.spec import Spec
-from npnet.verify.targets import build, own_class
+from npnet.verify.targets import build, own_class, specs
 
 _STATES = 8  # entries that are written out
 _PARAMS = 3  # whose gradients are shown, where there are more
@@ -22,6 +23,11 @@ _PARAMS = 3  # whose gradients are shown, where there are more
 def of_layer(name: str, spec: Spec) -> tuple[str, str, str]:
     """Forward, backward, one step of SGD, evaluation."""
     return _Layer(name, spec).written()
+
+
+def entries_of(name: str) -> dict[str, Array]:
+    """The state of the layer in the example; nothing of what has none."""
+    return _Layer(name, specs()[name]).first if "." not in name else {}
 
 
 class _Layer:

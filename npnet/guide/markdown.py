@@ -1,0 +1,102 @@
+"""A page as MyST Markdown, for Sphinx with sphinx-design."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from npnet.guide.page import (
+    Beside,
+    Block,
+    Bullets,
+    Code,
+    Fold,
+    Page,
+    Pages,
+    Plain,
+    Table,
+    Text,
+)
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$@:^])")
+Link = Callable[[str], str]
+"""The address of a layer's page, from the page that is written."""
+
+
+def document(page: Page, link: Link) -> str:
+    """The source of a page."""
+    lines = [f"# {page.name}", "", f"`{page.own}` · `{page.torch}`", ""]
+    lines += ["```{rst-class} lead", "```", "", escaped(page.lead), ""]
+    for section in page.sections:
+        lines += [f"## {escaped(section.title)}", ""]
+        lines += written(section.blocks, link)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def escaped(text: str) -> str:
+    """Plain text, nothing of which is markup. Parts in backquotes stay code."""
+    parts = re.split(r"(`[^`]+`)", text)
+    return "".join(p if p.startswith("`") and len(p) > 1 else _plain(p) for p in parts)
+
+
+def _plain(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def written(blocks: Sequence[Block], link: Link, depth: int = 0) -> list[str]:
+    """Blocks, one after the other. depth: of directives that they may hold."""
+    return [line for block in blocks for line in (*_block(block, link), "")]
+
+
+def _block(block: Block, link: Link) -> Iterator[str]:
+    match block:
+        case Text(text):
+            yield escaped(text)
+        case Plain(text):
+            yield from _fenced("{code-block} none", ":class: formula", "", text)
+        case Bullets(items):
+            yield from (f"- {escaped(item)}" for item in items)
+        case Table():
+            yield from _table(block)
+        case Code(text, caption, language):
+            title = [f":caption: {caption}"] if caption else []
+            yield from _fenced(f"{{code-block}} {language}", *title, "", text)
+        case Fold(title, inside):
+            yield from _directive(f"{{dropdown}} {escaped(title)}", written(inside, link))
+        case Beside(left, right):
+            columns = [
+                line
+                for column in (left, right)
+                for line in _directive("{grid-item}", written(column, link))
+            ]
+            yield from _directive("{grid} 1 1 2 2", [":gutter: 3", "", *columns])
+        case Pages(text, names):
+            yield f"{escaped(text)} " + ", ".join(f"[{_plain(n)}]({link(n)})" for n in names)
+
+
+def _fenced(opening: str, *lines: str) -> Iterator[str]:
+    text = "\n".join(lines)
+    longest = max((len(m) for m in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    yield from (f"{fence}{opening}", text, fence)
+
+
+def _directive(opening: str, inside: Sequence[str]) -> list[str]:
+    """A directive around others: its colons are one more than theirs."""
+    longest = max((len(m[0]) for line in inside if (m := re.match(r":{3,}", line))), default=2)
+    fence = ":" * (longest + 1)
+    return [f"{fence}{opening}", *inside, fence]
+
+
+def _table(table: Table) -> Iterator[str]:
+    def row(cells: Sequence[str], code: Sequence[int]) -> str:
+        return "| " + " | ".join(_cell(c, i in code) for i, c in enumerate(cells)) + " |"
+
+    yield row(table.head, ())
+    yield "|" + " --- |" * len(table.head)
+    yield from (row(cells, table.code) for cells in table.rows)
+
+
+def _cell(text: str, code: bool) -> str:
+    text = text.replace("\n", " ")
+    if code and text not in ("", "–"):
+        return f"`{text}`".replace("|", r"\|")
+    return escaped(text)
