@@ -4,7 +4,7 @@ They are MyST Markdown with four directives of npnet's own, which are carried ou
 folder that is empty at first:
 
     ```{file} mylayers.py         writes the file, and shows it
-    ```{change} mylayers.py       lines "- old", "+ new", "  same": edits the file, shows what changes
+    ```{change} mylayers.py       lines "- old", "+ new", "  same": edits the file, shows how
     ```{run} npnet verify …       runs a command, and shows it with what it prints; an exit code
     exit: 1                       other than 0 has to be announced. `last: 12`, `first: 12`: so many
     ```                           lines of it are shown. `quiet:` runs it and shows nothing
