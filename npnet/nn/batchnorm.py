@@ -15,20 +15,24 @@ from npnet.nn._standardise import Channels, adjoint, affine, standardise
 class BatchNorm1d:
     """y = x̂ · weight + bias, where x̂ = (x - E[x]) / √(Var[x] + eps), for each channel by itself.
 
-    x, y: (N, C) or (N, C, L)
+    x, y: (N, C) or (N, C, L), where C = num_features
     weight, bias, running_mean, running_var: (C,)    num_batches_tracked: ()
 
+    dx = rstd · (g - E[g] - x̂ E[g x̂]), where g = dy · weight and rstd = 1 / √(Var[x] + eps)
+    dweight = Σ dy x̂    dbias = Σ dy, over all axes but C
+
     Training: E and Var are those of the batch, over all axes but C, and Var is the biased variance
-    (÷ n). They depend on x, so that dx = (dx̂ - E[dx̂] - x̂ E[dx̂ x̂]) / √(Var[x] + eps). The running
-    statistics follow them, and running_var receives the unbiased variance (÷ (n - 1)):
+    (÷ n). The running statistics follow them, and running_var receives the unbiased variance
+    (÷ (n - 1)):
 
         running ← (1 - m) · running + m · batch,    m = momentum
 
     momentum=None: m = 1 / num_batches_tracked (after counting this batch), the average so far.
     An empty batch is counted, but leaves the running statistics alone.
 
-    Evaluation (training=False): E and Var are the running statistics, which do not depend on x.
-    track_running_stats=False: there are none, and the batch's are used in evaluation too.
+    Evaluation (training=False): E and Var are the running statistics, which do not depend on x:
+    dx = rstd · g. track_running_stats=False: there are none, and the batch's are used in evaluation
+    too. affine=False: there is neither weight nor bias; bias=False: there is no bias.
 
     Raises ConfigError, DtypeError; ShapeError, also for one value per channel in training.
     Twin: torch.nn.BatchNorm1d. Source: Ioffe & Szegedy (2015), arXiv:1502.03167.

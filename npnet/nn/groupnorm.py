@@ -14,12 +14,15 @@ from npnet.nn._standardise import Channels, adjoint, affine, row_means, standard
 class GroupNorm:
     """y = x̂ · weight + bias, where x̂ = (x - E[x]) / √(Var[x] + eps) in each group of a sample.
 
-    x, y: (N, C, *rest)    weight, bias: (C,), one number per channel, not per group
+    x, y: (N, C, *rest), where C = num_channels
+    weight, bias: (C,), one number per channel, not per group
+
+    dx = rstd · (g - E[g] - x̂ E[g x̂]), where g = dy · weight and rstd = 1 / √(Var[x] + eps)
+    dweight = Σ dy x̂    dbias = Σ dy, over all axes but C
 
     A group is num_channels / num_groups channels in a row, with all that they hold in one sample.
-    Var is the biased variance (÷ n), and training and evaluation are the same. As in LayerNorm
-
-        dx = (dx̂ - E[dx̂] - x̂ E[dx̂ x̂]) / √(Var[x] + eps)
+    Var is the biased variance (÷ n), and training and evaluation are the same.
+    affine=False: there is neither weight nor bias; bias=False: there is no bias.
 
     Raises ConfigError, DtypeError; ShapeError, also where there is one value per group and N = 1.
     Twin: torch.nn.GroupNorm. Source: Wu & He (2018), arXiv:1803.08494.

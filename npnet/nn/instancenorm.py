@@ -15,21 +15,24 @@ from npnet.nn._standardise import Channels, adjoint, affine, row_means, standard
 class InstanceNorm1d:
     """y = x̂ · weight + bias, where x̂ = (x - E[x]) / √(Var[x] + eps), per channel and sample.
 
-    x, y: (N, C, L) or (C, L)
+    x, y: (N, C, L) or (C, L), where C = num_features
     weight, bias, running_mean, running_var: (C,)    num_batches_tracked: ()
 
-    By default there are no weight, no bias and no running statistics: E and Var, the biased one
-    (÷ n), are those of the sample itself, in training and in evaluation. As in LayerNorm
+    dx = rstd · (g - E[g] - x̂ E[g x̂]), where g = dy · weight and rstd = 1 / √(Var[x] + eps)
+    dweight = Σ dy x̂    dbias = Σ dy, over all axes but C
 
-        dx = (dx̂ - E[dx̂] - x̂ E[dx̂ x̂]) / √(Var[x] + eps)
+    By default there are no weight, no bias and no running statistics: E and Var, the biased one
+    (÷ n), are those of the sample itself, in training and in evaluation. affine: there are weight
+    and bias; with bias=False, weight alone.
 
     track_running_stats: in training they follow the mean over the samples of E, and of the unbiased
-    variance (÷ (n - 1)); in evaluation E and Var are replaced by them, and do not depend on x:
+    variance (÷ (n - 1)); in evaluation they take the places of E and Var, do not depend on x, and
+    dx = rstd · g:
 
         running ← (1 - m) · running + m · mean over N,    m = momentum, and 0 for None
 
     num_batches_tracked is never counted, and an empty batch makes the running statistics nan.
-    num_features means nothing without weight and without running statistics, as in torch.
+    num_features means nothing without weight and without running statistics; nor does it in torch.
 
     Raises ConfigError, DtypeError; ShapeError, also for one value per channel and sample.
     Twin: torch.nn.InstanceNorm1d. Source: Ulyanov, Vedaldi & Lempitsky (2016), arXiv:1607.08022.

@@ -16,10 +16,12 @@ class LayerNorm:
 
     x, y: (*batch, *normalized_shape)    weight, bias: normalized_shape
 
-    Var is the biased variance (÷ n). The gradient of x̂ removes two directions from dx̂,
-    the constant one and x̂ itself:
+    dx = rstd · (g - E[g] - x̂ E[g x̂]), where g = dy · weight and rstd = 1 / √(Var[x] + eps)
+    dweight = Σ dy x̂    dbias = Σ dy, over the batch
 
-        dx = (dx̂ - E[dx̂] - x̂ E[dx̂ x̂]) / √(Var[x] + eps)
+    Var is the biased variance (÷ n). dx is g less two directions, the constant one and x̂ itself.
+    normalized_shape: the sizes of the trailing axes, one number for one axis.
+    elementwise_affine=False: there is neither weight nor bias; bias=False: there is no bias.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.LayerNorm. Source: Ba, Kiros & Hinton (2016), arXiv:1607.06450.

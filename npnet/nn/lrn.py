@@ -15,11 +15,11 @@ class LocalResponseNorm:
 
     x, y: (N, C, *rest), with one axis or more after the channels
 
+    dx = dy / s^beta - 2·alpha·beta/size · x · Σ dy y / s, over the windows that hold c
+
     The window of channel c has `size` channels, from c - ⌊size/2⌋ to c + ⌊(size - 1)/2⌋: with an
     even size it reaches further down than up. What lies outside of the input is 0, but counts:
     alpha is divided by size at the edges too.
-
-        dx = dy / s^beta - 2·alpha·beta/size · x · Σ dy y / s, over the windows that hold c
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.LocalResponseNorm. Source: Krizhevsky, Sutskever & Hinton (2012), NIPS 25.
@@ -57,14 +57,14 @@ class CrossMapLRN2d:
 
     x, y: (N, C, H, W)
 
-    The window of channel c has the r = ⌊(size - 1)/2⌋ channels on either side of c. This is meant
-    to be LocalResponseNorm, but torch's code is not, and here it is followed:
+    dx = dy / s^beta - 2·alpha·beta/size · x · Σ dy y / s,
+    over the channels from c - ⌊(size + 1)/2⌋ to c + ⌊size/2⌋ - 1
+
+    The window of channel c has c and the ⌊(size - 1)/2⌋ channels on either side of it. This is
+    meant to be LocalResponseNorm, but torch's code is not, and here it is followed:
 
     - x[0]² never leaves the running sum: every window holds channel 0;
-    - the gradient is that of other windows, so that it is not the derivative of y:
-
-        dx = dy / s^beta - 2·alpha·beta/size · x · Σ dy y / s,
-        over the channels from c - ⌊(size + 1)/2⌋ to c + ⌊size/2⌋ - 1
+    - the gradient is that of other windows, so that it is not the derivative of y.
 
     For a network of your own take LocalResponseNorm.
 

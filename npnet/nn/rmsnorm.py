@@ -16,9 +16,11 @@ class RMSNorm:
 
     x, y: (*batch, *normalized_shape)    weight: normalized_shape
 
-    Nothing is subtracted and nothing is added, so that one direction is taken out of dx̂:
+    dx = rstd · (g - x̂ E[g x̂]), where g = dy · weight and rstd = 1 / √(E[x²] + eps)
+    dweight = Σ dy x̂, over the batch
 
-        dx = (dx̂ - x̂ E[dx̂ x̂]) / √(E[x²] + eps)
+    No mean is subtracted, and there is no bias. normalized_shape: the sizes of the trailing axes,
+    one number for one axis. elementwise_affine=False: there is no weight.
 
     eps=None: the distance from 1 to the next number of x's dtype; for float16 that of float32, in
     which torch computes then (torch's documentation has it otherwise).
