@@ -15,7 +15,9 @@ from npnet.nn._guards import require_floats
 class Sigmoid:
     """y = σ(x) = 1 / (1 + e⁻ˣ).
 
-    x, y: any shape    dx = dy · y (1 - y)
+    x, y: any shape
+
+    dx = dy · y (1 - y)
 
     Raises DtypeError.
     Twin: torch.nn.Sigmoid.
@@ -48,7 +50,9 @@ def sigmoid(x: Array) -> Array:
 class Tanh:
     """y = tanh(x).
 
-    x, y: any shape    dx = dy · (1 - y²)
+    x, y: any shape
+
+    dx = dy · (1 - y²)
 
     Raises DtypeError.
     Twin: torch.nn.Tanh.
@@ -74,7 +78,9 @@ class Tanh:
 class GELU:
     """y = x Φ(x), where Φ is the distribution function of the normal distribution.
 
-    x, y: any shape    dx = dy · (Φ(x) + x Φ'(x))
+    x, y: any shape
+
+    dx = dy · (Φ(x) + x Φ'(x))
 
     approximate="none":  Φ(x) = (1 + erf(x / √2)) / 2           Φ'(x) = e^(-x²/2) / √(2π)
     approximate="tanh":  Φ(x) = (1 + t) / 2                     Φ'(x) = (1 - t²) u' / 2
@@ -164,7 +170,9 @@ def _polynomial(s: Array, *coefficients: float) -> Array:
 class SiLU:
     """y = x σ(x), with σ(x) = 1 / (1 + e⁻ˣ); it is also called swish.
 
-    x, y: any shape    dx = dy · σ(x) (1 + x (1 - σ(x)))
+    x, y: any shape
+
+    dx = dy · σ(x) (1 + x (1 - σ(x)))
 
     `inplace` is accepted and does nothing.
 
@@ -195,7 +203,9 @@ class SiLU:
 class Mish:
     """y = x tanh(softplus(x)), with softplus(x) = log(1 + eˣ).
 
-    x, y: any shape    dx = dy · (t + x t')
+    x, y: any shape
+
+    dx = dy · (t + x t')
 
     With n = eˣ (eˣ + 2) the logarithm and the tangent cancel:
     t = tanh(softplus(x)) = n / (n + 2)    t' = σ(x) (1 - t²) = 4 eˣ (1 + eˣ) / (n + 2)²
@@ -239,7 +249,9 @@ class Mish:
 class Softplus:
     """y = log(1 + e^(beta x)) / beta, and y = x where beta x > threshold.
 
-    x, y: any shape    dx = dy · σ(beta x), and dy where beta x > threshold
+    x, y: any shape
+
+    dx = dy · σ(beta x), and dy where beta x > threshold
 
     Raises ConfigError, DtypeError.
     Twin: torch.nn.Softplus.
@@ -283,7 +295,9 @@ def softplus(x: Array) -> Array:
 class LogSigmoid:
     """y = log σ(x) = -softplus(-x), with softplus(x) = log(1 + eˣ).
 
-    x, y: any shape    dx = dy · σ(-x)
+    x, y: any shape
+
+    dx = dy · σ(-x)
 
     The logarithm of the sigmoid would be -inf where the sigmoid underflows; this is x there.
 
@@ -311,7 +325,9 @@ class LogSigmoid:
 class Softsign:
     """y = x / (1 + |x|).
 
-    x, y: any shape    dx = dy / (1 + |x|)²
+    x, y: any shape
+
+    dx = dy / (1 + |x|)²
 
     Raises DtypeError.
     Twin: torch.nn.Softsign.
@@ -337,7 +353,9 @@ class Softsign:
 class Tanhshrink:
     """y = x - tanh(x).
 
-    x, y: any shape    dx = dy · tanh²(x)
+    x, y: any shape
+
+    dx = dy · tanh²(x)
 
     Raises DtypeError.
     Twin: torch.nn.Tanhshrink.

@@ -16,7 +16,7 @@ class GLU:
 
     x: any shape, of even size along dim    y: the same, half as large along dim
 
-    da = dy · σ(b)    db = dy · a σ(b) (1 - σ(b))
+    dx = (da, db) along dim    da = dy · σ(b)    db = dy · a σ(b) (1 - σ(b))
 
     Raises DtypeError; IndexRangeError where x has no axis dim; ShapeError where it is odd.
     Twin: torch.nn.GLU. Source: Dauphin et al. (2016), arXiv:1612.08083.

@@ -13,7 +13,9 @@ from npnet.nn._guards import require_floats
 class Hardtanh:
     """y = min(max(x, min_val), max_val).
 
-    x, y: any shape    dx = dy where min_val < x < max_val, else 0
+    x, y: any shape
+
+    dx = dy where min_val < x < max_val, else 0
 
     At both bounds the gradient is 0. A nan stays nan, and lets the gradient pass. min_value and
     max_value, where given, replace min_val and max_val (which torch deprecates). `inplace` is
@@ -54,7 +56,9 @@ class Hardtanh:
 class ReLU6:
     """y = min(max(x, 0), 6).
 
-    x, y: any shape    dx = dy where 0 < x < 6, else 0
+    x, y: any shape
+
+    dx = dy where 0 < x < 6, else 0
 
     At 0 and at 6 the gradient is 0. `inplace` is accepted and does nothing.
 
@@ -84,7 +88,9 @@ def _clipped(x: Array, low: float, high: float) -> Forward:
 class Hardsigmoid:
     """y = min(max(x + 3, 0), 6) / 6.
 
-    x, y: any shape    dx = dy / 6 where -3 < x < 3, else 0
+    x, y: any shape
+
+    dx = dy / 6 where -3 < x < 3, else 0
 
     At -3 and at 3 the gradient is 0. `inplace` is accepted and does nothing.
 
@@ -115,7 +121,9 @@ class Hardsigmoid:
 class Hardswish:
     """y = x · min(max(x + 3, 0), 6) / 6.
 
-    x, y: any shape    dx = 0 where x <= -3, dy · (x / 3 + 1/2) in between, dy where x >= 3
+    x, y: any shape
+
+    dx = 0 where x <= -3, dy · (x / 3 + 1/2) in between, dy where x >= 3
 
     At -3 and at 3 the gradient is that of the straight line. `inplace` is accepted and does
     nothing.
@@ -146,7 +154,9 @@ class Hardswish:
 class Hardshrink:
     """y = x where |x| > lambd, else 0.
 
-    x, y: any shape    dx = dy where |x| > lambd, else 0
+    x, y: any shape
+
+    dx = dy where |x| > lambd, else 0
 
     A nan stays nan, and lets the gradient pass. A negative lambd lets everything pass.
 
@@ -171,7 +181,9 @@ class Hardshrink:
 class Softshrink:
     """y = x - lambd where x > lambd, x + lambd where x < -lambd, else 0.
 
-    x, y: any shape    dx = dy where |x| > lambd, else 0
+    x, y: any shape
+
+    dx = dy where |x| > lambd, else 0
 
     A nan stays nan, and lets the gradient pass.
 

@@ -14,7 +14,9 @@ from npnet.nn._guards import require_floats
 class ReLU:
     """y = max(x, 0).
 
-    x, y: any shape    dx = dy where x > 0, else 0
+    x, y: any shape
+
+    dx = dy where x > 0, else 0
 
     At 0 the gradient is 0. A nan stays nan, and lets the gradient pass. `inplace` is accepted and
     does nothing.
@@ -44,7 +46,9 @@ class ReLU:
 class LeakyReLU:
     """y = x where x > 0, else negative_slope · x.
 
-    x, y: any shape    dx = dy where x > 0, else negative_slope · dy
+    x, y: any shape
+
+    dx = dy where x > 0, else negative_slope · dy
 
     0 belongs to the negative side. `inplace` is accepted and does nothing.
 
@@ -82,7 +86,9 @@ def _factor(x: Array, slope: Array) -> Array:
 class RReLU:
     """y = x where x > 0, else r · x.
 
-    x, y: any shape    dx = dy where x > 0, else r · dy
+    x, y: any shape
+
+    dx = dy where x > 0, else r · dy
 
     Training: every element has a slope r of its own, which is drawn from [lower, upper] as
     `lower + (upper - lower) * rng.random(x.shape)`. Evaluation (training=False):
@@ -192,7 +198,9 @@ class PReLU:
 class ELU:
     """y = x where x > 0, else alpha (eˣ - 1).
 
-    x, y: any shape    dx = dy where x > 0, else dy · alpha eˣ
+    x, y: any shape
+
+    dx = dy where x > 0, else dy · alpha eˣ
 
     0 belongs to the negative side: the gradient is alpha there. `inplace` is accepted and does
     nothing.
@@ -218,7 +226,9 @@ class ELU:
 class SELU:
     """y = scale · x where x > 0, else scale · alpha (eˣ - 1).
 
-    x, y: any shape    dx = dy · scale where x > 0, else dy · scale · alpha eˣ
+    x, y: any shape
+
+    dx = dy · scale where x > 0, else dy · scale · alpha eˣ
 
     alpha = 1.6732632423543772 and scale = 1.0507009873554805 are the numbers for which mean 0 and
     variance 1 reproduce themselves. 0 belongs to the negative side: the gradient is scale · alpha
@@ -244,7 +254,9 @@ class SELU:
 class CELU:
     """y = x where x > 0, else alpha (e^(x / alpha) - 1).
 
-    x, y: any shape    dx = dy where x > 0, else dy · e^(x / alpha)
+    x, y: any shape
+
+    dx = dy where x > 0, else dy · e^(x / alpha)
 
     Unlike that of ELU, the gradient is continuous: 1 at 0. `inplace` is accepted and does nothing.
 
@@ -288,7 +300,9 @@ def _exponential(x: Array, alpha: float, length: float = 1, scale: float = 1) ->
 class Threshold:
     """y = x where x > threshold, else value.
 
-    x, y: any shape    dx = dy where x > threshold, else 0
+    x, y: any shape
+
+    dx = dy where x > threshold, else 0
 
     A nan stays nan, and lets the gradient pass. `inplace` is accepted and does nothing.
 

@@ -12,7 +12,9 @@ from npnet.nn._guards import require_floats
 class Softmax:
     """y = eˣ / Σ eˣ along the axis dim.
 
-    x, y: any shape    dx = y (dy - Σ dy y)
+    x, y: any shape
+
+    dx = y (dy - Σ dy y), summed along dim
 
     The largest x is subtracted first, which changes nothing but keeps eˣ from overflowing; where
     all x are -inf, y is nan. dim=None: the axis 0 of an array with 0, 1 or 3 axes, else the axis 1
@@ -51,9 +53,11 @@ def _softmax(x: Array, axis: int) -> Forward:
 class Softmin:
     """y = e⁻ˣ / Σ e⁻ˣ along the axis dim: the softmax of -x.
 
-    x, y: any shape    dx = -y (dy - Σ dy y)
+    x, y: any shape
 
-    dim=None, scalars and infinities: as in Softmax.
+    dx = -y (dy - Σ dy y), summed along dim
+
+    dim=None, scalars and infinities are as in Softmax.
 
     Raises DtypeError; IndexRangeError where x has no axis dim.
     Twin: torch.nn.Softmin.
@@ -81,7 +85,9 @@ class Softmin:
 class Softmax2d:
     """y = eˣ / Σ eˣ over the channels of every pixel by itself.
 
-    x, y: (N, C, H, W) or (C, H, W)    dx = y (dy - Σ dy y)
+    x, y: (N, C, H, W) or (C, H, W)
+
+    dx = y (dy - Σ dy y), summed over the channels
 
     Raises DtypeError, ShapeError.
     Twin: torch.nn.Softmax2d.
@@ -105,10 +111,12 @@ class Softmax2d:
 class LogSoftmax:
     """y = x - log Σ eˣ along the axis dim.
 
-    x, y: any shape    dx = dy - eʸ Σ dy
+    x, y: any shape
+
+    dx = dy - eʸ Σ dy, summed along dim
 
     The largest x is subtracted first: log softmax(x) would be -inf where eˣ underflows. dim=None
-    and scalars: as in Softmax.
+    and scalars are as in Softmax.
 
     Raises DtypeError; IndexRangeError where x has no axis dim.
     Twin: torch.nn.LogSoftmax.
