@@ -18,6 +18,8 @@ class Dropout:
 
     x, y: any shape
 
+    dx = dy · keep
+
     Evaluation (training=False) and p=0: y = x. p=1: y = 0 · x. The mask is drawn as
     `rng.random(x.shape) >= p`, and only where 0 < p < 1. `inplace` is accepted and does nothing.
 
@@ -113,8 +115,8 @@ class Dropout3d:
 
     x, y: (N, C, D, H, W) or (C, D, H, W)    mask: (N, C, 1, 1, 1) or (C, 1, 1, 1)
 
-    With any other number of axes the first one is C (which torch deprecates). Everything else is as
-    in Dropout.
+    With any other number of axes the first one is C (which torch deprecates).
+    Everything else is as in Dropout.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.Dropout3d. Source: Tompson et al. (2015), arXiv:1411.4280.
@@ -143,13 +145,13 @@ class Dropout3d:
 class AlphaDropout:
     """y = a (x where kept, -λα where dropped) + b, which leaves mean 0 and variance 1 as they are.
 
-    x, y: any shape    λα = 1.7581, of SELU
+    x, y: any shape
+    a = 1 / √((1 - p) (1 + p (λα)²))    b = a p λα    λα = alpha · scale of SELU = 1.7581
 
-        a = 1 / √((1 - p) (1 + p (λα)²))    b = a p λα
+    dx = a dy where kept, 0 where dropped
 
-    An element is dropped with probability p: what SELU makes of -∞ takes its place. dx = a dy where
-    kept, and 0 where dropped. The mask and the cases that draw none are those of Dropout; p=1 is
-    y = 0 · x.
+    An element is dropped with probability p: what SELU makes of -∞ takes its place. The mask, the
+    cases that draw none, and `inplace` are as in Dropout; p=1 is y = 0 · x.
 
     Raises ConfigError, also where a mask has to be drawn and there is no `rng`; DtypeError.
     Twin: torch.nn.AlphaDropout. Source: Klambauer et al. (2017), arXiv:1706.02515.

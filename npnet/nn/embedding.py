@@ -29,6 +29,7 @@ class Embedding:
     weight: (num_embeddings, embedding_dim)
 
     dweight[j] = Σ of dy over the places where x = j; scale_grad_by_freq divides it by their number.
+    x has no gradient.
 
     padding_idx (negative: counted from the end) is looked up like any other row, but its gradient
     is 0, and init sets it to 0. max_norm: before the lookup, each row in use whose norm_type-norm

@@ -25,11 +25,14 @@ class EmbeddingBag:
         or (n,), with offsets (B,): where in x each bag begins, the first one at 0
         include_last_offset: offsets is (B + 1,), and ends with n
     per_sample_weights w: the shape of x, with mode="sum" only    y: (B, embedding_dim)
-    weight: (num_embeddings, embedding_dim)
+    weight: (num_embeddings, embedding_dim)    mode: "sum", "mean" or "max"
 
-    dweight[j] = Σ of w_i dy_b over the places where x_i = j (the mean: of dy_b / size of bag b);
-    scale_grad_by_freq divides it by the number of these places    dw_i = weight[x_i] · dy_b
-    The maximum: dy_b goes, column by column, to the largest; to the first in the bag of several.
+    dweight[j] = Σ of w_i dy_b over the places where x_i = j    dw_i = weight[x_i] · dy_b
+    mode="mean": dweight[j] = Σ of dy_b / size of bag b
+    mode="max": dy_b goes, column by column, to the largest; to the first in the bag of several
+
+    scale_grad_by_freq divides dweight[j] by the number of its places. x and offsets have no
+    gradient.
 
     An empty bag is 0. padding_idx (negative: counted from the end): places that hold it are left
     out of their bag, which counts as one smaller, and have no gradient. max_norm, norm_type, sparse

@@ -73,7 +73,8 @@ class Bilinear:
     x1: (*batch, in1_features)    x2: (*batch, in2_features)    y: (*batch, out_features)
     weight W: (out_features, in1_features, in2_features)    bias b: (out_features,)
 
-    dx1 = Σ_o dy_o W_o x2    dx2 = Σ_o dy_o W_oᵀ x1    dW_o = Σ dy_o x1 x2ᵀ, summed over the batch
+    dx1 = Σ_o dy_o W_o x2    dx2 = Σ_o dy_o W_oᵀ x1
+    dW_o = Σ dy_o x1 x2ᵀ    db_o = Σ dy_o, summed over the batch
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.Bilinear.

@@ -13,13 +13,16 @@ from npnet.nn._parts import prefixed, run
 
 @dataclass(frozen=True, init=False)
 class Sequential:
-    """y = fₙ(… f₂(f₁(x))), as in Sequential(Linear(4, 8), ReLU(), Linear(8, 2)).
+    """y = fₙ(… f₂(f₁(x))), for example Sequential(Linear(4, 8), ReLU(), Linear(8, 2)).
 
     x: what the first layer takes    y: what the last one returns; x without any layers
 
-    An entry of layer i's state is called "i.name": "0.weight". The gradient goes backwards through
-    the layers, up to one that gives its input none (Embedding). `rng` goes to the layers that draw.
-    Every layer has its own mode: `training` is a field of those where it matters.
+    dx = vjp₁(… vjpₙ₋₁(vjpₙ(dy))), where vjpᵢ takes layer i's gradient of its output to that of its
+    input; along the way each gives those of its own parameters
+
+    An entry of layer i's state is called "i.name", counted from 0: "0.weight". The gradient ends at
+    a layer that gives its input none (Embedding). `rng` goes to the layers that draw. Every layer
+    has its own mode: `training` is a field of those where it matters.
 
     Twin: torch.nn.Sequential.
     """
