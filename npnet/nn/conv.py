@@ -20,7 +20,7 @@ class Conv1d:
     """y[n, o, p] = bias[o] + Σ_{c, k} weight[o, c, k] · x̃[n, c, stride·p + dilation·k].
 
     x: (N, C, L) or (C, L)    y: (N, O, L') or (O, L')
-    weight: (O, C / groups, *kernel_size)    bias: (O,)
+    weight: (O, C / groups, kernel_size)    bias: (O,)    C = in_channels, O = out_channels
     L' = ⌊(L + 2·padding - dilation·(kernel_size - 1) - 1) / stride⌋ + 1
 
     Everything else is as in Conv2d.
@@ -57,21 +57,22 @@ class Conv2d:
     """y[n, o, p] = bias[o] + Σ_{c, k} weight[o, c, k] · x̃[n, c, stride·p + dilation·k].
 
     x: (N, C, H, W) or (C, H, W)    y: (N, O, H', W') or (O, H', W')
-    weight: (O, C / groups, *kernel_size)    bias: (O,)
+    weight: (O, C / groups, kH, kW)    bias: (O,)    C = in_channels, O = out_channels
     H' = ⌊(H + 2·padding - dilation·(kernel_size - 1) - 1) / stride⌋ + 1, and W' alike
 
-    p and k have one component per spatial axis; x̃ is x with `padding` more pixels on each side.
+    dx̃[n, c, j] = Σ_{o, p, k} dy[n, o, p] · weight[o, c, k], all p, k with stride·p + dilation·k = j
+    dweight[o, c, k] = Σ_{n, p} dy[n, o, p] · x̃[n, c, stride·p + dilation·k]
+    dbias[o] = Σ_{n, p} dy[n, o, p]
 
-        dweight[o, c, k] = Σ_{n, p} dy[n, o, p] · x̃[n, c, stride·p + dilation·k]
-        dx̃[n, c, j] = Σ_{o, p, k} dy[n, o, p] · weight[o, c, k],  where j = stride·p + dilation·k
-        dbias[o] = Σ_{n, p} dy[n, o, p]
-
-    and dx adds up dx̃ for all copies of a pixel.
+    p and k have one component per spatial axis, and so may kernel_size, stride, padding, dilation;
+    x̃ is x with `padding` more pixels on each side. dx̃ is dy's transposed convolution with the same
+    kernel, and dx adds it up for all copies of a pixel.
 
     The kernel is not flipped (cross-correlation). Each of the groups connects C / groups inputs, in
-    order, with O / groups outputs. padding="same" needs stride 1 and puts the odd pixel last
-    (below, on the right); "valid" is none. padding_mode: "zeros", "reflect" (without the border
-    itself), "replicate" (nothing but the border) or "circular".
+    order, with O / groups outputs; the c of weight counts within the group. padding="same" needs
+    stride 1 and puts the odd pixel last (below, on the right); "valid" is none. padding_mode:
+    "zeros", "reflect" (without the border itself), "replicate" (nothing but the border) or
+    "circular".
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.Conv2d. Source: Dumoulin & Visin (2016), arXiv:1603.07285.
@@ -105,7 +106,7 @@ class Conv3d:
     """y[n, o, p] = bias[o] + Σ_{c, k} weight[o, c, k] · x̃[n, c, stride·p + dilation·k].
 
     x: (N, C, D, H, W) or (C, D, H, W)    y: (N, O, D', H', W') or (O, D', H', W')
-    weight: (O, C / groups, *kernel_size)    bias: (O,)
+    weight: (O, C / groups, kD, kH, kW)    bias: (O,)    C = in_channels, O = out_channels
     D' = ⌊(D + 2·padding - dilation·(kernel_size - 1) - 1) / stride⌋ + 1, H' and W' alike
 
     p and k have one component per spatial axis; everything else is as in Conv2d.

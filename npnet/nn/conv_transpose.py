@@ -19,7 +19,7 @@ class ConvTranspose1d:
     """y[n, o, j] = bias[o] + Σ_{c, p, k} weight[c, o, k] · x[n, c, p], all p, k that lead to j.
 
     x: (N, C, L) or (C, L)    y: (N, O, L') or (O, L')
-    weight: (C, O / groups, *kernel_size)    bias: (O,)
+    weight: (C, O / groups, kernel_size)    bias: (O,)    C = in_channels, O = out_channels
     L' = (L - 1)·stride - 2·padding + dilation·(kernel_size - 1) + output_padding + 1
 
     j = stride·p + dilation·k - padding; everything else is as in ConvTranspose2d.
@@ -57,21 +57,22 @@ class ConvTranspose2d:
     """y[n, o, j] = bias[o] + Σ_{c, p, k} weight[c, o, k] · x[n, c, p], all p, k that lead to j.
 
     x: (N, C, H, W) or (C, H, W)    y: (N, O, H', W') or (O, H', W')
-    weight: (C, O / groups, *kernel_size)    bias: (O,)
+    weight: (C, O / groups, kH, kW)    bias: (O,)    C = in_channels, O = out_channels
     H' = (H - 1)·stride - 2·padding + dilation·(kernel_size - 1) + output_padding + 1, and W' alike
 
-    p, k and j = stride·p + dilation·k - padding have one component per spatial axis. It does to x
-    what the backward pass of a Conv2d with the same arguments does to its dy.
+    dx[n, c, p] = Σ_{o, k} weight[c, o, k] · dy[n, o, stride·p + dilation·k - padding]
+    dweight[c, o, k] = Σ_{n, p} x[n, c, p] · dy[n, o, stride·p + dilation·k - padding]
+    dbias[o] = Σ_{n, j} dy[n, o, j], where dy is 0 outside of the image
 
-        dx[n, c, p] = Σ_{o, k} weight[c, o, k] · dy[n, o, stride·p + dilation·k - padding]
-        dweight[c, o, k] = Σ_{n, p} x[n, c, p] · dy[n, o, stride·p + dilation·k - padding]
-        dbias[o] = Σ_{n, j} dy[n, o, j]
+    p, k and j = stride·p + dilation·k - padding have one component per spatial axis, and so may the
+    arguments. It does to x what the backward pass of a Conv2d with the same arguments does to its
+    dy, and backwards to dy what that Conv2d does to its x.
 
-    where dy is 0 outside of the image. padding cuts pixels off on each side, and output_padding
-    (smaller than stride or than dilation) adds some, which are computed like all others, after the
-    last; `output_size`, of the image or of y, may say instead how large y is to be.
-    The weight has the inputs first, unlike Conv2d's, and each of the groups connects C / groups
-    inputs, in order, with O / groups outputs. padding_mode can be nothing but "zeros".
+    padding cuts pixels off on each side, and output_padding (smaller than stride or than dilation)
+    adds some, which are computed like all others, after the last; `output_size`, of the image or of
+    y, may say instead how large y is to be. The weight has the inputs first, unlike Conv2d's. Each
+    of the groups connects C / groups inputs, in order, with O / groups outputs; the o of weight
+    counts within the group. padding_mode can be nothing but "zeros".
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.ConvTranspose2d. Source: Dumoulin & Visin (2016), arXiv:1603.07285.
@@ -106,7 +107,7 @@ class ConvTranspose3d:
     """y[n, o, j] = bias[o] + Σ_{c, p, k} weight[c, o, k] · x[n, c, p], all p, k that lead to j.
 
     x: (N, C, D, H, W) or (C, D, H, W)    y: (N, O, D', H', W') or (O, D', H', W')
-    weight: (C, O / groups, *kernel_size)    bias: (O,)
+    weight: (C, O / groups, kD, kH, kW)    bias: (O,)    C = in_channels, O = out_channels
     D' = (D - 1)·stride - 2·padding + dilation·(kernel_size - 1) + output_padding + 1, …
 
     j = stride·p + dilation·k - padding; everything else is as in ConvTranspose2d.

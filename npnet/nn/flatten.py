@@ -15,7 +15,9 @@ class Flatten:
 
     x: (*before, *axes, *after)    y: (*before, product of axes, *after)
 
-    The last axis varies fastest, as in C. A scalar counts as an array of one element. y may be a
+    dx = dy, in the shape of x
+
+    The last axis varies fastest (C order). A scalar counts as an array of one element. y may be a
     view of x, and dx one of dy.
 
     Raises IndexRangeError where x has no such axes, ShapeError where end_dim comes first.
@@ -52,8 +54,10 @@ class Unflatten:
 
     x: (*before, n, *after)    y: (*before, *unflattened_size, *after)
 
-    One of the sizes may be -1: what is left of n. The last axis varies fastest, as in C. dim may be
-    negative. y may be a view of x, and dx one of dy.
+    dx = dy, in the shape of x
+
+    One of the sizes may be -1: what is left of n. The last axis varies fastest (C order). dim may
+    be negative. y may be a view of x, and dx one of dy.
 
     Raises ConfigError; IndexRangeError where x has no such axis, ShapeError where the product of
     the sizes is not n.
@@ -99,8 +103,11 @@ class Unflatten:
 class Identity:
     """y = x.
 
-    x, y: of any shape. Takes any arguments and keeps none: a placeholder in networks. y is x
-    itself, and dx is dy.
+    x, y: any shape
+
+    dx = dy
+
+    Takes any arguments and keeps none: a placeholder in networks. y is x itself, and dx is dy.
 
     Twin: torch.nn.Identity.
     """

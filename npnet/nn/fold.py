@@ -17,10 +17,13 @@ class Unfold:
     """y[n, (c, k), p] = x[n, c, stride·p + dilation·k - padding], and 0 outside of the image.
 
     x: (N, C, H, W) or (C, H, W)    y: (N, C·K, L) or (C·K, L)
-    K: the number of k, elements of a window    L: the number of p, windows
+    K: the number of k, elements of a window    L: the number of p, windows, over both axes the
+    product of ⌊(size + 2·padding - dilation·(kernel_size - 1) - 1) / stride⌋ + 1
 
-    (c, k) and p are flattened, the last axis fastest. dx adds up dy over all windows of a pixel: it
-    is Fold, the adjoint. The arguments come in another order than a convolution's.
+    dx[n, c, j] = Σ_{k, p} dy[n, (c, k), p], all k, p with stride·p + dilation·k - padding = j
+
+    That is Fold of dy. j, k and p have two components, and so may every argument; (c, k) and p are
+    flattened, the last axis fastest. The arguments come in another order than a convolution's.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.Unfold.
@@ -60,10 +63,14 @@ class Fold:
     """y[n, c, j] = Σ_{k, p} x[n, (c, k), p], all k, p with stride·p + dilation·k - padding = j.
 
     x: (N, C·K, L) or (C·K, L)    y: (N, C, *output_size) or (C, *output_size)
-    K: the number of k, elements of a window    L: the number of p, windows that the image has
+    K: the number of k, elements of a window    L: the number of p, windows that the image has,
+    for an image of output_size as in Unfold
 
-    (c, k) and p are flattened, the last axis fastest. Windows that overlap add up, so that Fold
-    does not undo Unfold but is its adjoint, and dx is Unfold of dy.
+    dx[n, (c, k), p] = dy[n, c, stride·p + dilation·k - padding], and 0 outside of the image
+
+    That is Unfold of dy: Fold does not undo Unfold but is its adjoint, and adds up windows that
+    overlap. j, k and p have two components, and so may every argument; (c, k) and p are flattened,
+    the last axis fastest.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.Fold.

@@ -23,9 +23,9 @@ class ReflectionPad1d:
     """y[…, i] = x[…, r(i - left)].
 
     x: (N, C, W) or (C, W)    y: (N, C, W') or (C, W')
-    padding: an int, or (left, right)
+    padding: an int, or (left, right)    W' = left + W + right
 
-    dx adds up the dy of all copies of a pixel.
+    dx[…, k] = Σ dy[…, i], over the i that read x[…, k]: all copies of a pixel
 
     r mirrors at the first and at the last pixel, which are not repeated: r(-1) = 1, r(W) = W - 2.
     A negative padding cuts pixels off, after the mirroring.
@@ -55,7 +55,7 @@ class ReflectionPad2d:
     x: (N, C, H, W) or (C, H, W)    y: (N, C, H', W') or (C, H', W')
     padding: an int, or (left, right, top, bottom)
 
-    dx adds up the dy of all copies of a pixel.
+    dx[…, k, l] = Σ dy[…, i, j], over the i, j that read x[…, k, l]: all copies of a pixel
 
     Each axis by itself, as in ReflectionPad1d; the numbers begin with the last axis.
 
@@ -84,7 +84,8 @@ class ReflectionPad3d:
     x: (N, C, D, H, W) or (C, D, H, W)    y: (N, C, D', H', W') or (C, D', H', W')
     padding: an int, or (left, right, top, bottom, front, back)
 
-    dx adds up the dy of all copies of a pixel.
+    dx[…, l, m, n] = Σ dy[…, i, j, k], over the i, j, k that read x[…, l, m, n]: all copies of a
+    pixel
 
     Each axis by itself, as in ReflectionPad1d; the numbers begin with the last axis.
 
@@ -111,9 +112,9 @@ class ReplicationPad1d:
     """y[…, i] = x[…, r(i - left)].
 
     x: (N, C, W) or (C, W)    y: (N, C, W') or (C, W')
-    padding: an int, or (left, right)
+    padding: an int, or (left, right)    W' = left + W + right
 
-    dx adds up the dy of all copies of a pixel.
+    dx[…, k] = Σ dy[…, i], over the i that read x[…, k]: all copies of a pixel
 
     r repeats the first and the last pixel: r(-1) = 0, r(W) = W - 1. A negative padding cuts pixels
     off, after the repeating.
@@ -143,7 +144,7 @@ class ReplicationPad2d:
     x: (N, C, H, W) or (C, H, W)    y: (N, C, H', W') or (C, H', W')
     padding: an int, or (left, right, top, bottom)
 
-    dx adds up the dy of all copies of a pixel.
+    dx[…, k, l] = Σ dy[…, i, j], over the i, j that read x[…, k, l]: all copies of a pixel
 
     Each axis by itself, as in ReplicationPad1d; the numbers begin with the last axis.
 
@@ -172,7 +173,8 @@ class ReplicationPad3d:
     x: (N, C, D, H, W) or (C, D, H, W)    y: (N, C, D', H', W') or (C, D', H', W')
     padding: an int, or (left, right, top, bottom, front, back)
 
-    dx adds up the dy of all copies of a pixel.
+    dx[…, l, m, n] = Σ dy[…, i, j, k], over the i, j, k that read x[…, l, m, n]: all copies of a
+    pixel
 
     Each axis by itself, as in ReplicationPad1d; the numbers begin with the last axis.
 
@@ -199,9 +201,9 @@ class CircularPad1d:
     """y[…, i] = x[…, r(i - left)].
 
     x: (N, C, W) or (C, W)    y: (N, C, W') or (C, W')
-    padding: an int, or (left, right)
+    padding: an int, or (left, right)    W' = left + W + right
 
-    dx adds up the dy of all copies of a pixel.
+    dx[…, k] = Σ dy[…, i], over the i that read x[…, k]: all copies of a pixel
 
     r starts anew: r(-1) = W - 1, r(W) = 0. A negative padding cuts pixels off, and what is left is
     then repeated: here W is its size.
@@ -231,7 +233,7 @@ class CircularPad2d:
     x: (N, C, H, W) or (C, H, W)    y: (N, C, H', W') or (C, H', W')
     padding: an int, or (left, right, top, bottom)
 
-    dx adds up the dy of all copies of a pixel.
+    dx[…, k, l] = Σ dy[…, i, j], over the i, j that read x[…, k, l]: all copies of a pixel
 
     Each axis by itself, as in CircularPad1d; the numbers begin with the last axis.
 
@@ -260,7 +262,8 @@ class CircularPad3d:
     x: (N, C, D, H, W) or (C, D, H, W)    y: (N, C, D', H', W') or (C, D', H', W')
     padding: an int, or (left, right, top, bottom, front, back)
 
-    dx adds up the dy of all copies of a pixel.
+    dx[…, l, m, n] = Σ dy[…, i, j, k], over the i, j, k that read x[…, l, m, n]: all copies of a
+    pixel
 
     Each axis by itself, as in CircularPad1d; the numbers begin with the last axis.
 
@@ -286,9 +289,9 @@ class CircularPad3d:
 class ZeroPad1d:
     """y = x, with `padding` pixels of 0 around it.
 
-    x: (*batch, W)    y: (*batch, W')    padding: an int, or (left, right)
+    x: (*batch, W)    y: (*batch, W')    padding: an int, or (left, right)    W' = left + W + right
 
-    dx is dy without the added pixels.
+    dx[…, i] = dy[…, i + left], and 0 where x was cut off
 
     A negative padding cuts pixels off.
 
@@ -316,7 +319,7 @@ class ZeroPad2d:
 
     x: (*batch, H, W)    y: (*batch, H', W')    padding: an int, or (left, right, top, bottom)
 
-    dx is dy without the added pixels.
+    dx[…, i, j] = dy[…, i + top, j + left], and 0 where x was cut off
 
     Each axis by itself, as in ZeroPad1d; the numbers begin with the last axis.
 
@@ -345,7 +348,7 @@ class ZeroPad3d:
     x: (*batch, D, H, W)    y: (*batch, D', H', W')
     padding: an int, or (left, right, top, bottom, front, back)
 
-    dx is dy without the added pixels.
+    dx[…, i, j, k] = dy[…, i + front, j + top, k + left], and 0 where x was cut off
 
     Each axis by itself, as in ZeroPad1d; the numbers begin with the last axis.
 
@@ -371,9 +374,9 @@ class ZeroPad3d:
 class ConstantPad1d:
     """y = x, with `padding` pixels of value around it.
 
-    x: (*batch, W)    y: (*batch, W')    padding: an int, or (left, right)
+    x: (*batch, W)    y: (*batch, W')    padding: an int, or (left, right)    W' = left + W + right
 
-    dx is dy without the added pixels.
+    dx[…, i] = dy[…, i + left], and 0 where x was cut off
 
     A negative padding cuts pixels off.
 
@@ -402,7 +405,7 @@ class ConstantPad2d:
 
     x: (*batch, H, W)    y: (*batch, H', W')    padding: an int, or (left, right, top, bottom)
 
-    dx is dy without the added pixels.
+    dx[…, i, j] = dy[…, i + top, j + left], and 0 where x was cut off
 
     Each axis by itself, as in ConstantPad1d; the numbers begin with the last axis.
 
@@ -432,7 +435,7 @@ class ConstantPad3d:
     x: (*batch, D, H, W)    y: (*batch, D', H', W')
     padding: an int, or (left, right, top, bottom, front, back)
 
-    dx is dy without the added pixels.
+    dx[…, i, j, k] = dy[…, i + front, j + top, k + left], and 0 where x was cut off
 
     Each axis by itself, as in ConstantPad1d; the numbers begin with the last axis.
 

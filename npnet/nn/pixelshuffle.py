@@ -13,8 +13,10 @@ class PixelShuffle:
 
     x: (*batch, C·r², H, W)    y: (*batch, C, H·r, W·r)
 
+    dx[c·r² + i·r + j, h, w] = dy[c, h·r + i, w·r + j]
+
     The r² channels of one output channel stand in a row (in TensorFlow's depth_to_space they lie C
-    apart). The gradient moves back.
+    apart).
 
     Raises ConfigError, ShapeError.
     Twin: torch.nn.PixelShuffle. Source: Shi et al. (2016), arXiv:1609.05158.
@@ -46,7 +48,9 @@ class PixelUnshuffle:
 
     x: (*batch, C, H·r, W·r)    y: (*batch, C·r², H, W)
 
-    The inverse of PixelShuffle. The gradient moves back.
+    dx[c, h·r + i, w·r + j] = dy[c·r² + i·r + j, h, w]
+
+    The inverse of PixelShuffle.
 
     Raises ConfigError, ShapeError.
     Twin: torch.nn.PixelUnshuffle. Source: Shi et al. (2016), arXiv:1609.05158.
@@ -97,7 +101,7 @@ class ChannelShuffle:
 
     x, y: (N, C, *rest), where C = groups·K, with one axis or more after the channels
 
-    The gradient moves back: it is shuffled in K groups.
+    dx[g·K + k] = dy[k·groups + g]: dy is shuffled in K groups
 
     Raises ConfigError, ShapeError.
     Twin: torch.nn.ChannelShuffle. Source: Zhang et al. (2018), arXiv:1707.01083.
