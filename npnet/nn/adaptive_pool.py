@@ -19,8 +19,9 @@ class AdaptiveAvgPool1d:
 
     x: (N, C, L) or (C, L)    y: (N, C, L') or (C, L'), where L' = output_size
 
-    Windows may share an element, and there may be more outputs than inputs. The gradient of a mean
-    goes to all of its window, divided by the size of the window.
+    dx[j] = Σ dy[p] / (size of window p), over the windows p that hold j
+
+    Windows may share an element, and there may be more outputs than inputs.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.AdaptiveAvgPool1d.
@@ -101,8 +102,10 @@ class AdaptiveMaxPool1d:
 
     x: (N, C, L) or (C, L)    y: (N, C, L') or (C, L'), where L' = output_size
 
-    Windows may share an element, and there may be more outputs than inputs. return_indices, the
-    gradient, and who wins are as in MaxPool1d.
+    dx[j] = Σ dy[p], over the windows p whose maximum is x[j]
+
+    Windows may share an element, and there may be more outputs than inputs. return_indices, and who
+    wins, are as in MaxPool1d.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.AdaptiveMaxPool1d.

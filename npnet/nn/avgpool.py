@@ -18,10 +18,11 @@ class AvgPool1d:
     x: (N, C, L) or (C, L)    y: (N, C, L') or (C, L')
     L' = ⌊(L + 2·padding - kernel_size) / stride⌋ + 1
 
+    dx[j] = Σ dy[p] / (number of k), over the windows p that hold j
+
     stride=None: kernel_size. Padding adds 0 to the sum, and counts in the divisor if
     count_include_pad. ceil_mode: ⌈…⌉ for ⌊…⌋, less a last window that would begin behind the input;
-    what a window covers behind the right padding never counts. The gradient of a mean goes to all
-    of its window, divided alike.
+    what a window covers behind the right padding never counts.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.AvgPool1d.

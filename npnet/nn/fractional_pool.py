@@ -23,14 +23,15 @@ class FractionalMaxPool2d:
     x: (N, C, H, W) or (C, H, W)    y: (N, C, H', W') or (C, H', W')
     (H', W') = output_size, or ⌊output_ratio · (H, W)⌋: exactly one of the two is given
 
+    dx[j] = Σ dy[p], over the windows p whose maximum is x[j]
+
     On an axis of n inputs and n' outputs, start(p) = ⌊α (p + u)⌋ - ⌊α u⌋, where
     α = (n - kernel_size) / (n' - 1), and start(n' - 1) = n - kernel_size. The arithmetic is that of
     the dtype of x. u is uniform in [0, 1), one for each plane and axis: _random_samples if given,
     of shape (N or more, C, 2), else `rng.random((N, C, 2))`, where N = 1 without a batch axis. The
     first of the two belongs to W, the second to H. It draws in evaluation too.
 
-    return_indices: y is (y, indices). The positions, the gradient, and who wins are as in
-    MaxPool1d.
+    k runs over 0 … kernel_size - 1. return_indices, and who wins, are as in MaxPool1d.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.FractionalMaxPool2d. Source: Graham (2014), arXiv:1412.6071.

@@ -16,14 +16,16 @@ from npnet.nn.maxpool import maxima, sliding, spread, winners
 class LPPool1d:
     """y[j] = (Σ over k of x[stride·j + k]^p)^(1/p), where p = norm_type, in each plane by itself.
 
-    x: (N, C, L) or (C, L)    y: (N, C, L') or (C, L')    dx = dy y^(1 - p) x^(p - 1)
+    x: (N, C, L) or (C, L)    y: (N, C, L') or (C, L')
     L' = ⌊(L - kernel_size) / stride⌋ + 1
+
+    dx[i] = Σ dy[j] y[j]^(1 - p) · x[i]^(p - 1), over the windows j that hold i
 
     Powers of x and not of |x|: with an odd p a negative sum gives nan, and with a p that is no
     integer a negative x does. A sum of 0 has the gradient 0. norm_type=inf: the largest |x|, -inf:
-    the smallest, and the gradient goes to the first of equal ones. stride=None: kernel_size.
+    the smallest, and dy · sign(x) goes to the first of equal ones. stride=None: kernel_size.
     ceil_mode: ⌈…⌉ for ⌊…⌋; a window that the input does not fill counts as if it did, with the
-    mean of its powers times the size of the kernel.
+    mean of its powers times the size of the kernel, and so does its term of dx.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.LPPool1d.
@@ -52,8 +54,8 @@ class LPPool2d:
 
     x: (N, C, H, W) or (C, H, W)    y: (N, C, H', W') or (C, H', W')
 
-    j and k have one component per axis, and so may kernel_size and stride. All else is as in
-    LPPool1d.
+    j and k have one component per axis, and so may kernel_size and stride.
+    All else is as in LPPool1d.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.LPPool2d.
@@ -82,8 +84,8 @@ class LPPool3d:
 
     x: (N, C, D, H, W) or (C, D, H, W)    y: (N, C, D', H', W') or (C, D', H', W')
 
-    j and k have one component per axis, and so may kernel_size and stride. All else is as in
-    LPPool1d.
+    j and k have one component per axis, and so may kernel_size and stride.
+    All else is as in LPPool1d.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.LPPool3d.

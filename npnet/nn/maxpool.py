@@ -18,12 +18,14 @@ class MaxPool1d:
     x: (N, C, L) or (C, L)    y: (N, C, L') or (C, L')
     L' = ⌊(L + 2·padding - dilation·(kernel_size - 1) - 1) / stride⌋ + 1
 
+    dx[j] = Σ dy[p], over the windows p whose maximum is x[j]
+
     stride=None: kernel_size. Padding never wins. ceil_mode: ⌈…⌉ for ⌊…⌋, less a last window that
     would begin behind the input. return_indices: y is (y, indices), the positions of the maxima in
     their plane, whose axes are flattened.
 
-    The gradient goes to the maximum: the first of equal ones. NaN is larger than every number, and
-    of several NaNs the last one wins.
+    Of equal elements of a window the first wins, and alone has its gradient. NaN is larger than
+    every number, and of several NaNs the last one wins.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.MaxPool1d.

@@ -24,10 +24,12 @@ from npnet.nn._windows import per_axis, plane
 class MaxUnpool1d:
     """y[indices[p]] = x[p], and 0 elsewhere, in each plane by itself.
 
-    x, indices: (N, C, L) or (C, L)    y: (N, C, L') or (C, L')    dx[p] = dy[indices[p]]
+    x, indices: (N, C, L) or (C, L)    y: (N, C, L') or (C, L')
     L' = (L - 1)·stride + kernel_size - 2·padding, or output_size, an argument of the call, which
     may differ from it by less than stride. It has one entry per axis of a plane, or those of N and
     C, which are not read, before these.
+
+    dx[p] = dy[indices[p]]
 
     indices are positions in a plane of y, whose axes are flattened, as MaxPool1d returns them. Of
     x at the same position one is kept; torch does not say which. stride=None: kernel_size.
@@ -59,6 +61,7 @@ class MaxUnpool2d:
     """y[indices[p]] = x[p], and 0 elsewhere, in each plane by itself.
 
     x, indices: (N, C, H, W) or (C, H, W)    y: (N, C, H', W') or (C, H', W')
+
     dx[p] = dy[indices[p]]
 
     The sizes of y, output_size, and what indices mean are as in MaxUnpool1d.
@@ -90,6 +93,7 @@ class MaxUnpool3d:
     """y[indices[p]] = x[p], and 0 elsewhere, in each volume by itself.
 
     x, indices: (N, C, D, H, W) or (C, D, H, W)    y: (N, C, D', H', W') or (C, D', H', W')
+
     dx[p] = dy[indices[p]]
 
     The sizes of y, output_size, and what indices mean are as in MaxUnpool1d.

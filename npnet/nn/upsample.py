@@ -26,15 +26,18 @@ class Upsample:
     x: (N, C, *sizes)    y: (N, C, *new sizes), 1 to 3 axes; 1 for "linear", 2 for "bilinear" and
     "bicubic", 3 for "trilinear"
 
+    dx[i] = Σ over o of w(o, i) dy[o], along every axis: the transposed map
+
     The new sizes are `size`, or ⌊size of x · scale_factor⌋; both may be one number for all axes.
     Output o lies at t in the input, where s is 1/scale_factor if that is given, and else, or with
     recompute_scale_factor=True, the size of x / the new size:
 
-        "nearest"               t = s·o, rounded down
-        "nearest-exact"         t = s·(o + ½), rounded down
-        (bi-, tri-)linear       t = s·(o + ½) - ½, not below 0, between two neighbours
+        "nearest"               t = s·o, rounded down, and w = 1 there
+        "nearest-exact"         t = s·(o + ½), rounded down, and w = 1 there
+        (bi-, tri-)linear       t = s·(o + ½) - ½, not below 0, w = 1 - |t - i| at two neighbours
         "bicubic"               t = s·(o + ½) - ½, four neighbours, those outside are the edge's;
-                                the kernel of cubic convolution with a = -¾
+                                with d = |t - i| and a = -¾, w = (a + 2)d³ - (a + 3)d² + 1 for
+                                d ≤ 1, else ad³ - 5ad² + 8ad - 4a
         align_corners=True      t = o·(size of x - 1)/(new size - 1) for these: ends meet ends
         (bi-, tri-)linear       t = o where the size stays the same, whatever the scale_factor
         "area"                  the mean of x from ⌊o·s⌋ up to before ⌈(o + 1)·s⌉, s recomputed
@@ -74,6 +77,8 @@ class UpsamplingNearest2d:
 
     x: (N, C, H, W)    y: (N, C, H', W')
 
+    dx[i] = Σ dy[o], over the o that read x[i]
+
     The new sizes are `size`, or ⌊size of x · scale_factor⌋; s is 1/scale_factor if that is given,
     and else the size of x / the new size.
 
@@ -98,12 +103,15 @@ class UpsamplingNearest2d:
 
 @dataclass(frozen=True)
 class UpsamplingBilinear2d:
-    """Upsample with mode="bilinear" and align_corners=True: y between the neighbours of t.
+    """y[o] = Σ over i of (1 - |t - i|) x[i], along both axes, over the two neighbours i of t.
 
     x: (N, C, H, W)    y: (N, C, H', W')
 
+    dx[i] = Σ over o of (1 - |t - i|) dy[o], along both axes, over the o that read x[i]
+
     The new sizes are `size`, or ⌊size of x · scale_factor⌋. Along each axis output o lies at
-    t = o · (size of x - 1)/(new size - 1): the corners of y are those of x.
+    t = o · (size of x - 1)/(new size - 1), or 0 for a new size of 1: the corners of y are those of
+    x, as with mode="bilinear" and align_corners=True of Upsample.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.UpsamplingBilinear2d.
