@@ -44,7 +44,16 @@ class GRU:
     h_0, h_n: (num_layers · directions, N, hidden_size), without a batch no N
     output: (T, N, directions · hidden_size), h_t of the last layer, laid out as x is
     weight_ih_l0: (3 · hidden_size, input_size)    weight_hh_l0: (3 · hidden_size, hidden_size)
-    bias_ih_l0, bias_hh_l0: (3 · hidden_size,)
+    bias_ih_l0, bias_hh_l0: (3 · hidden_size,), the rows of r, z, n one below the other, in order
+
+    dh_t = doutput_t + z_{t+1} ⊙ dh_{t+1} + W_hhᵀ db_{t+1}
+    da_n = dh_t ⊙ (1 - z) ⊙ (1 - n²)    da_z = dh_t ⊙ (h_{t-1} - n) ⊙ z (1 - z)
+    da_r = da_n ⊙ (W_hn h_{t-1} + b_hn) ⊙ r (1 - r)    (db_r, db_z, db_n) = (da_r, da_z, da_n ⊙ r)
+    dx_t = W_ihᵀ da_t    dW_ih = Σ da_t x_tᵀ    dW_hh = Σ db_t h_{t-1}ᵀ
+    db_ih = Σ da_t    db_hh = Σ db_t
+
+    a = W_ih x_t + b_ih and b = W_hh h_{t-1} + b_hh, in rows r, z, n; sums are over t and the batch.
+    At the last t, dh_n takes the place of what comes from t + 1; dh_0 is that before the first t.
 
     y = (output, h_n). r is applied after the product with W_hn, and to its bias too; in the paper
     it is applied to h_{t-1}. z is the share of the old state; in the paper it is that of the new.
@@ -93,7 +102,12 @@ class GRUCell:
     weight_ih: (3 · hidden_size, input_size)    weight_hh: (3 · hidden_size, hidden_size)
     bias_ih, bias_hh: (3 · hidden_size,)
 
-    Without h, it is 0.
+    da_n = dh' ⊙ (1 - z) ⊙ (1 - n²)    da_z = dh' ⊙ (h - n) ⊙ z (1 - z)
+    da_r = da_n ⊙ (W_hn h + b_hn) ⊙ r (1 - r)    (db_r, db_z, db_n) = (da_r, da_z, da_n ⊙ r)
+    dx = W_ihᵀ da    dh = z ⊙ dh' + W_hhᵀ db    dW_ih = Σ da xᵀ    dW_hh = Σ db hᵀ
+    db_ih = Σ da    db_hh = Σ db, over the batch
+
+    a = W_ih x + b_ih and b = W_hh h + b_hh, in rows r, z, n. Without h, it is 0.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.GRUCell. Source: Cho et al. (2014), arXiv:1406.1078.

@@ -40,16 +40,23 @@ class LSTM:
     h_0, h_n, c_0, c_n: (num_layers · directions, N, hidden_size), without a batch no N
     output: (T, N, directions · hidden_size), h_t of the last layer, laid out as x is
     weight_ih_l0: (4 · hidden_size, input_size)    weight_hh_l0: (4 · hidden_size, hidden_size)
-    bias_ih_l0, bias_hh_l0: (4 · hidden_size,)
+    bias_ih_l0, bias_hh_l0: (4 · hidden_size,), the rows of i, f, g, o one below the other, in order
 
-    y = (output, h_n, c_n). Layer k reads the output of layer k - 1; its entries end in _l{k}, those
-    of its backward direction in _l{k}_reverse. That one starts at the end of the sequence, and so
-    reaches h_n at t = 0. Without (h_0, c_0), both are 0.
+    dh_t = doutput_t + W_hhᵀ da_{t+1}    dc_t = dh_t ⊙ o ⊙ (1 - tanh²(c_t)) + f_{t+1} ⊙ dc_{t+1}
+    da_i = dc_t ⊙ g ⊙ i (1 - i)      da_f = dc_t ⊙ c_{t-1} ⊙ f (1 - f)
+    da_g = dc_t ⊙ i ⊙ (1 - g²)       da_o = dh_t ⊙ tanh(c_t) ⊙ o (1 - o)
+    dx_t = W_ihᵀ da_t    dW_ih = Σ da_t x_tᵀ    dW_hh = Σ da_t h_{t-1}ᵀ    db_ih = db_hh = Σ da_t
+
+    da_t is (da_i, da_f, da_g, da_o); sums are over t and the batch. At the last t, dh_n and dc_n
+    take the places of W_hhᵀ da_{t+1} and f_{t+1} ⊙ dc_{t+1}; dh_0 and dc_0 are these two before the
+    first t.
+
+    y = (output, h_n, c_n). Layers, directions, initial states, batch_first and dropout are
+    as in RNN.
 
     proj_size > 0: h_t = W_hr (o ⊙ tanh(c_t)), weight_hr_l0: (proj_size, hidden_size), and proj_size
-    takes the place of hidden_size in every h, not in c. dropout: in training, the output of each
-    layer but the last is multiplied by a mask as in Dropout, which is drawn in the order (T, N,
-    features) even if batch_first, with N = 1 without a batch. 0 and 1 draw nothing.
+    takes the place of hidden_size in every h, not in c. Then W_hrᵀ dh_t takes the place of dh_t in
+    dc_t and da_o, and dW_hr = Σ dh_t (o ⊙ tanh(c_t))ᵀ.
 
     Raises ShapeError, DtypeError; ConfigError, also where there is no `rng` to draw a mask from.
     Twin: torch.nn.LSTM. Source: Hochreiter & Schmidhuber (1997), doi:10.1162/neco.1997.9.8.1735;
@@ -100,7 +107,13 @@ class LSTMCell:
     weight_ih: (4 · hidden_size, input_size)    weight_hh: (4 · hidden_size, hidden_size)
     bias_ih, bias_hh: (4 · hidden_size,)
 
-    y = (h', c'). Without (h, c), both are 0.
+    dc_total = dc' + dh' ⊙ o ⊙ (1 - tanh²(c'))    dc = f ⊙ dc_total    dh = W_hhᵀ da
+    da_i = dc_total ⊙ g ⊙ i (1 - i)      da_f = dc_total ⊙ c ⊙ f (1 - f)
+    da_g = dc_total ⊙ i ⊙ (1 - g²)       da_o = dh' ⊙ tanh(c') ⊙ o (1 - o)
+    dx = W_ihᵀ da    dW_ih = Σ da xᵀ    dW_hh = Σ da hᵀ    db_ih = db_hh = Σ da, over the batch
+
+    da is (da_i, da_f, da_g, da_o), in the order of the rows of the weights. y = (h', c'). Without
+    (h, c), both are 0.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.LSTMCell.

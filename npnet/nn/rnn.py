@@ -42,16 +42,21 @@ class RNN:
     weight_ih_l0: (hidden_size, input_size)    weight_hh_l0: (hidden_size, hidden_size)
     bias_ih_l0, bias_hh_l0: (hidden_size,)
 
-    da_t = dh_t (1 - h_t²)    dx_t = W_ihᵀ da_t    dh_{t-1} = W_hhᵀ da_t, and what output adds to it
+    dh_t = doutput_t + W_hhᵀ da_{t+1}    da_t = dh_t ⊙ (1 - h_t²)    dh_0 = W_hhᵀ da_1
+    dx_t = W_ihᵀ da_t    dW_ih = Σ da_t x_tᵀ    dW_hh = Σ da_t h_{t-1}ᵀ    db_ih = db_hh = Σ da_t
+
+    Sums are over t and the batch; at the last t, dh_n takes the place of W_hhᵀ da_{t+1}. The dx of
+    layer k, after the mask of dropout, is the doutput of layer k - 1.
 
     y = (output, h_n). nonlinearity="relu": max(z, 0) for tanh z, with the gradient 0 at 0. Layer k
-    reads the output of layer k - 1; its entries end in _l{k}, those of its backward direction in
-    _l{k}_reverse. That one starts at the end of the sequence, and so reaches h_n at t = 0. Without
-    h_0, it is 0. batch_first does not concern h_0 and h_n.
+    reads the output of layer k - 1, of directions · hidden_size features, which is the width of its
+    weight_ih; its entries end in _l{k}, those of its backward direction in _l{k}_reverse. That one
+    starts at the end of the sequence, and so reaches h_n at the first t. directions is 2 if
+    bidirectional, else 1. Without h_0, it is 0. batch_first does not concern h_0 and h_n.
 
-    dropout: in training, the output of each layer but the last is multiplied by a mask as in
-    Dropout, which is drawn in the order (T, N, features) even if batch_first, with N = 1 without a
-    batch. 0 and 1 draw nothing.
+    dropout: in training, the output of each layer but the last is multiplied by a mask,
+    as in Dropout, which is drawn in the order (T, N, features) even if batch_first, with N = 1
+    without a batch. 0 and 1 draw nothing.
 
     Raises ShapeError, DtypeError; ConfigError, also where there is no `rng` to draw a mask from.
     Twin: torch.nn.RNN. Source: Elman (1990), doi:10.1207/s15516709cog1402_1.
@@ -95,7 +100,8 @@ class RNNCell:
     weight_ih: (hidden_size, input_size)    weight_hh: (hidden_size, hidden_size)
     bias_ih, bias_hh: (hidden_size,)
 
-    da = dh' (1 - h'²)    dx = W_ihᵀ da    dh = W_hhᵀ da    dW_ih = da xᵀ    dW_hh = da hᵀ
+    da = dh' ⊙ (1 - h'²)    dx = W_ihᵀ da    dh = W_hhᵀ da
+    dW_ih = Σ da xᵀ    dW_hh = Σ da hᵀ    db_ih = db_hh = Σ da, over the batch
 
     nonlinearity="relu": max(z, 0) for tanh z, with the gradient 0 at 0. Without h, it is 0.
 
