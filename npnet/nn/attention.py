@@ -14,7 +14,7 @@ from npnet.nn.dropout import keep_factors
 
 @dataclass(frozen=True)
 class MultiheadAttention:
-    """out = concat_h(P_h V_h) W_oᵀ + b_o, where P_h = softmax(Q_h K_hᵀ / √d + mask) over the keys.
+    """out = O W_oᵀ + b_o, O = concat_h(P_h V_h), P_h = softmax(Q_h K_hᵀ / √d + mask) over the keys.
 
     (Q, K, V) = (query W_qᵀ + b_q, key W_kᵀ + b_k, value W_vᵀ + b_v), cut into num_heads heads of
     d = embed_dim / num_heads features each, in order.
@@ -22,22 +22,29 @@ class MultiheadAttention:
     query: (L, N, embed_dim)    key: (S, N, kdim)    value: (S, N, vdim)    out: like query
     weights: (N, L, S), the mean over the heads; (N, num_heads, L, S) without average_attn_weights
     in_proj_weight: (3 · embed_dim, embed_dim), W_q, W_k, W_v one below the other; where kdim or
-    vdim differs from embed_dim they are three: q_proj_weight, k_proj_weight, v_proj_weight
-    in_proj_bias: (3 · embed_dim,)    out_proj.weight: (embed_dim, embed_dim), out_proj.bias
+    vdim differs from embed_dim they are three: q_proj_weight, k_proj_weight, v_proj_weight, of
+    (embed_dim, embed_dim), (embed_dim, kdim) and (embed_dim, vdim)
+    in_proj_bias: (3 · embed_dim,), b_q, b_k, b_v
+    out_proj.weight W_o: (embed_dim, embed_dim)    out_proj.bias b_o: (embed_dim,)
+
+    dO = dout W_o    dW_o = Σ doutᵀ O    db_o = Σ dout, over the batch and the queries
+    dP = dO Vᵀ, plus dweights / num_heads, or dweights if these are not averaged
+    dscores = P ⊙ (dP - Σ dP ⊙ P), summed over the keys
+    dQ = dscores K / √d    dK = dscoresᵀ Q / √d    dV = Pᵀ dO, for each head
+    dquery = dQ W_q    dW_q = Σ dQᵀ query    db_q = Σ dQ, and likewise for key and value
 
     With batch_first N comes first, without a batch it is missing. y = (out, weights), and out alone
-    with need_weights=False. The gradient of S = Q Kᵀ / √d + mask is
-
-        dS = P ⊙ (dP - Σ dP ⊙ P),    dP = dO Vᵀ    dQ = dS K / √d    dK = dSᵀ Q / √d    dV = Pᵀ dO
+    with need_weights=False. kdim=None and vdim=None stand for embed_dim.
 
     attn_mask: (L, S) or (N · num_heads, L, S); key_padding_mask: (N, S), (S,) without a batch. True
     of a boolean mask forbids a key, numbers are added to the scores; masks get no gradient. A query
-    that may look at no key is nan with need_weights, and 0 without, as in torch, where another
-    kernel computes it. is_causal says that attn_mask is causal, and needs one.
+    that may look at no key is nan with need_weights, and 0 without, because another kernel of
+    torch's computes it. is_causal says that attn_mask is causal, and needs one.
 
-    add_bias_kv: one learned key and value more, bias_k and bias_v (1, 1, embed_dim); add_zero_attn:
-    one key and value of zeros more; neither is ever masked. dropout: in training P is multiplied by
-    a mask as in Dropout, drawn for (N · num_heads, L, S), and the weights are those behind it.
+    add_bias_kv: one learned key and value more, bias_k and bias_v (1, 1, embed_dim), whose gradient
+    is that of this K and V, summed over the batch; add_zero_attn: one key and value of zeros more;
+    neither is ever masked. dropout: in training P is multiplied by a mask as in Dropout, drawn for
+    (N · num_heads, L, S); O, dV and the weights have that product for P, and dP is multiplied too.
 
     Raises ConfigError, also where there is no `rng` to draw a mask from; ShapeError, DtypeError.
     Twin: torch.nn.MultiheadAttention. Source: Vaswani et al. (2017), arXiv:1706.03762.

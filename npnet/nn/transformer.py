@@ -26,6 +26,10 @@ class TransformerEncoder:
 
     src, y: (length, N, d_model)
 
+    dy_{i-1} = layer_back(dy_i), from the last copy to the first    dsrc = dy_0
+
+    The dy of the last copy is what norm's backward pass makes of dy, and dy itself without norm.
+
     The entries of copy i begin with "layers.i.", those of the norm with "norm.". All copies start
     from the same numbers. enable_nested_tensor and mask_check are about torch's kernels: accepted,
     and without effect. is_causal=None finds out by itself, which changes no number.
@@ -78,10 +82,12 @@ class TransformerEncoder:
 class TransformerDecoder:
     """num_layers copies of decoder_layer, one after the other, then norm.
 
-    tgt, y: (length, N, d_model)    memory: (its length, N, d_model), which every layer looks at, so
-    that its gradient is the sum over the layers
+    tgt, y: (length, N, d_model)    memory: (its length, N, d_model), which every layer looks at
 
-    Names, copies and is_causal are as in TransformerEncoder.
+    dy_{i-1}, dmemory_i = layer_back(dy_i), from the last copy to the first
+    dtgt = dy_0    dmemory = Σ dmemory_i
+
+    Norm, names, copies and is_causal are as in TransformerEncoder.
 
     Raises what its parts raise.
     Twin: torch.nn.TransformerDecoder.
@@ -151,9 +157,13 @@ class Transformer:
 
     src: (S, N, d_model)    tgt, y: (T, N, d_model)
 
-    Both have a LayerNorm behind their last layer. custom_encoder and custom_decoder, layers that
-    are called as TransformerEncoder and TransformerDecoder are, take their places. The entries
-    begin with "encoder." and "decoder.".
+    dtgt, dmemory = decoder_back(dy)    dsrc = encoder_back(dmemory)
+
+    The encoder is a TransformerEncoder of num_encoder_layers, the decoder a TransformerDecoder of
+    num_decoder_layers; both have a LayerNorm behind their last layer, and all other arguments are
+    as in TransformerEncoderLayer. custom_encoder and custom_decoder, layers that are called as
+    TransformerEncoder and TransformerDecoder are, take their places. The entries begin with
+    "encoder." and "decoder.".
 
     Raises what its parts raise.
     Twin: torch.nn.Transformer. Source: Vaswani et al. (2017), arXiv:1706.03762.

@@ -32,10 +32,23 @@ class TransformerEncoderLayer:
     activation(linear1(x))))). norm_first: x ← x + attention(norm1(x)), y = x +
     feedforward(norm2(x)).
 
-    src, y: (length, N, d_model)    linear1.weight: (dim_feedforward, d_model)
+    src, y: (length, N, d_model); with batch_first N comes first, without a batch it is missing
+    self_attn.in_proj_weight: (3 · d_model, d_model)
+    self_attn.out_proj.weight: (d_model, d_model)
+    linear1.weight: (dim_feedforward, d_model)    linear2.weight: (d_model, dim_feedforward)
+    norm1.weight, norm2.weight: (d_model,)    and a bias of each: bias=False has none anywhere
 
-    activation: "relu", "gelu", or a layer without state such as nn.SiLU(). The gradient goes
-    backwards through the parts; where x takes two ways, their gradients add.
+    ds = norm2_back(dy)    dx = ds + feedforward_back(ds)
+    ds = norm1_back(dx)    dsrc = ds + attention_back(ds)
+
+    norm_first: dx = dy + norm2_back(feedforward_back(dy)), dsrc = dx + norm1_back(attention_back(
+    dx)). feedforward_back runs dropout2, linear2, dropout, activation and linear1 backwards, in
+    this order; attention_back dropout1 and self_attn, whose dquery, dkey and dvalue it adds up.
+
+    self_attn is a MultiheadAttention of nhead heads, with dropout; src_mask and
+    src_key_padding_mask are its masks, and a query that may look at no key gets 0 of it. dropout is
+    that of every Dropout, layer_norm_eps the eps of both LayerNorms. activation: "relu", "gelu", or
+    a layer without state such as nn.SiLU().
 
     Raises what its parts raise.
     Twin: torch.nn.TransformerEncoderLayer. Source: Vaswani et al. (2017), arXiv:1706.03762;
@@ -100,6 +113,14 @@ class TransformerDecoderLayer:
     its part in the place of after the sum.
 
     tgt, y: (length, N, d_model)    memory: (its length, N, d_model)
+    multihead_attn has the entries of self_attn, norm3 those of norm1
+
+    ds = norm3_back(dy)    dx = ds + feedforward_back(ds)
+    ds = norm2_back(dx)    dx, dmemory = ds + dquery, dkey + dvalue of cross_back(ds)
+    ds = norm1_back(dx)    dtgt = ds + attention_back(ds)
+
+    cross_back runs dropout2 and multihead_attn backwards; the rest, and norm_first, are
+    as in TransformerEncoderLayer.
 
     Raises what its parts raise.
     Twin: torch.nn.TransformerDecoderLayer. Source: as for TransformerEncoderLayer.
