@@ -29,6 +29,13 @@ class AdaptiveLogSoftmaxWithLoss:
 
     x: (N, in_features), or (in_features,) for one sample    target: (N,) or ()
     output: (N,) or ()    loss: ()
+    head.weight W: (cutoffs[0] + clusters, in_features)    head.bias b: (cutoffs[0] + clusters,)
+    tail.i.0.weight P: (h, in_features), h = ⌊in_features / div_value^(i + 1)⌋
+    tail.i.1.weight Q: (classes of the cluster, h)
+
+    g = doutput - dloss/N    dz = g (1 at the target - softmax(z)), for every softmax below
+    head, z = x Wᵀ + b: dx = dz W    dW = dzᵀ x    db = Σ dz
+    tail i, z = x Pᵀ Qᵀ: dx = dz Q P    dQ = dzᵀ x Pᵀ    dP = Qᵀ dzᵀ x
 
     Classes below cutoffs[0] are the shortlist; cluster i holds those from cutoffs[i] to
     cutoffs[i + 1] - 1, the last one all that are left. The head is a softmax over the shortlist and
@@ -38,12 +45,10 @@ class AdaptiveLogSoftmaxWithLoss:
         log p(c) = head(x)_(cluster i) + tail_i(x)_c      for c in cluster i
 
     head = log_softmax(x Wᵀ + b), b with head_bias only    tail_i = log_softmax(x Pᵀ Qᵀ)
-    head.weight W: (cutoffs[0] + clusters, in_features)    head.bias b
-    tail.i.0.weight P: (h, in_features), h = ⌊in_features / div_value^(i + 1)⌋
-    tail.i.1.weight Q: (classes of the cluster, h)
 
-    The gradient of log_softmax(z)_c is 1 at c, less softmax(z). A cluster that is no sample's has
-    gradients of 0. y is (output, loss); the loss of an empty batch is nan.
+    The target of the head is the class or the cluster. A tail sees those samples alone whose target
+    is in its cluster, adds its dx to theirs, and without any has gradients of 0. y is (output,
+    loss); the loss of an empty batch is nan.
 
     Raises ConfigError, ShapeError, DtypeError; IndexRangeError for a target that is no class.
     Twin: torch.nn.AdaptiveLogSoftmaxWithLoss. Source: Grave et al. (2016), arXiv:1609.04309.

@@ -24,11 +24,12 @@ class BCELoss:
     prediction, target: the same shape    weight w: any shape that broadcasts to theirs
     y: (), or their shape with "none"
 
-        dp = w (p - t) / (p (1 - p)) dy/n    dt = w (log(1 - p) - log p) dy/n
+    dp = w (p - t) / (p (1 - p)) dy/n    dt = w (log(1 - p) - log p) dy/n
 
     Logarithms are taken to be -100 where they are less, and p (1 - p) to be 1e-12; the gradient of
-    the target does not see that: it is infinite where p is 0 or 1. The mean is over all elements,
-    whatever their weights.
+    the target does not see that: it is infinite where p is 0 or 1. weight is an entry of the state
+    without a gradient. The mean is over all elements, whatever their weights: n and the reductions
+    are as in MSELoss.
 
     Raises ConfigError, ShapeError, DtypeError; DomainError for a p that is no probability.
     Twin: torch.nn.BCELoss.
@@ -92,12 +93,12 @@ class BCEWithLogitsLoss:
     prediction x, target t: the same shape    y: (), or that shape with "none"
     weight w, pos_weight: any shape that broadcasts to theirs
 
-    This is -w (pos_weight t log σ(x) + (1 - t) log(1 - σ(x))), without its overflow. Then
+    dx = w ((1 - t) σ(x) - pos_weight t σ(-x)) dy/n
+    dt = w (pos_weight softplus(-x) - softplus(x)) dy/n, which is -w x dy/n without pos_weight
 
-        dx = w ((1 - t) σ(x) - pos_weight t σ(-x)) dy/n
-        dt = w (pos_weight softplus(-x) - softplus(x)) dy/n, which is -w x dy/n without pos_weight
-
-    The mean is over all elements, whatever their weights.
+    y is -w (pos_weight t log σ(x) + (1 - t) log(1 - σ(x))), without its overflow. weight and
+    pos_weight are entries of the state without a gradient. The mean is over all elements, whatever
+    their weights: n and the reductions are as in MSELoss.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.BCEWithLogitsLoss.
@@ -150,12 +151,13 @@ class MultiLabelSoftMarginLoss:
     prediction x, target t, weight w: shapes that broadcast, (*batch, C)
     y: (), or (*batch,) with "none"
 
-        dx = w ((1 - t) σ(x) - t σ(-x)) dy/(n C)    dt = -w x dy/(n C)
+    dx = w ((1 - t) σ(x) - t σ(-x)) dy/(n C)    dt = -w x dy/(n C)
 
     Every class is a BCEWithLogitsLoss, and the classes, the last axis, are averaged whatever the
     reduction. Gradients are summed over the axes that were broadcast; a target of integers has
     none. C and the place of its axis are those of prediction, also where target or weight have more
-    classes or axes; over no classes y is nan.
+    classes or axes; over no classes y is nan. n, for the mean, is the number of samples; the
+    reductions are as in MSELoss. weight is an entry of the state without a gradient.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.MultiLabelSoftMarginLoss.
@@ -206,8 +208,8 @@ class SoftMarginLoss:
 
     prediction: any shape    target: one that broadcasts to it    y: (), or that shape with "none"
 
-    dx = -t σ(-t x) dy/n; the target has no gradient. Where exp(-t x) overflows, y is -t x: torch's
-    is inf there.
+    dx = -t σ(-t x) dy/n; the target has no gradient. n and the reductions are as in MSELoss. Where
+    exp(-t x) overflows, y is -t x: torch's is inf there.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.SoftMarginLoss.

@@ -20,19 +20,21 @@ from npnet.nn.softmax import log_softmax
 class CrossEntropyLoss:
     """y = -Σ_c q_c w_c log p_c, reduced, where p = softmax(prediction) over the classes.
 
-    prediction: (N, C, *rest), or (C,) for one sample    weight w: (C,)
+    prediction: (N, C, *rest), or (C,) for one sample    weight w: (C,), 1 for every class if None
     target: labels from 0 to C - 1, (N, *rest) or ();
         or probabilities in the shape of prediction, which is what tells them apart
     y: (), or (N, *rest) with "none"
 
+    dprediction = (p Σ_c q_c w_c - q w) dy/n    dprobabilities = -(1 - ε) w log(p) dy/n
+
     q mixes the target's distribution (1 at the label, or the given probabilities) with the uniform
-    one: q = (1 - ε) target + ε / C, where ε = label_smoothing. Then
+    one: q = (1 - ε) target + ε / C, where ε = label_smoothing. weight is an entry of the state, and
+    like labels it has no gradient.
 
-        dprediction = (p Σ_c q_c w_c - q w) dy/n    dprobabilities = -(1 - ε) w log(p) dy/n
-
-    The mean over labels divides by the sum of the weights of the labels in use, that over
-    probabilities by the number of samples. Labels equal to ignore_index are not in use: their loss
-    and their gradient are 0. A mean over none is nan.
+    For the mean over labels n is the sum of the weights of the labels in use, over probabilities
+    the number of samples, those of the axes in rest too; the reductions are as in MSELoss. Labels
+    equal to ignore_index are not in use: their loss and their gradient are 0. A mean over none is
+    nan.
 
     Raises ConfigError, ShapeError, DtypeError; IndexRangeError for a label that is no class.
     Twin: torch.nn.CrossEntropyLoss. Source, of label smoothing: Szegedy et al. (2015),
@@ -122,12 +124,13 @@ class CrossEntropyLoss:
 class NLLLoss:
     """y = -w[target] prediction[target], reduced; prediction holds log-probabilities.
 
-    prediction: (N, C, *rest), or (C,) for one sample    weight w: (C,)
+    prediction: (N, C, *rest), or (C,) for one sample    weight w: (C,), 1 for every class if None
     target: labels from 0 to C - 1, (N, *rest) or ()     y: (), or (N, *rest) with "none"
 
-    dprediction = -w[target] dy/n at the label, else 0. The mean divides by the sum of the weights
-    of the labels in use. Labels equal to ignore_index are not in use: their loss and their gradient
-    are 0. A mean over none is nan.
+    dprediction = -w[target] dy/n at the label, else 0. For the mean n is the sum of the weights of
+    the labels in use; the reductions are as in MSELoss. Labels equal to ignore_index are not in
+    use: their loss and their gradient are 0. A mean over none is nan. weight is an entry of the
+    state without a gradient.
 
     Raises ConfigError, ShapeError, DtypeError; IndexRangeError for a label that is no class.
     Twin: torch.nn.NLLLoss.
@@ -184,12 +187,12 @@ class KLDivLoss:
 
     prediction, target: shapes that broadcast    y: (), or their common shape with "none"
 
-        dx = -t dy/n    dt = (log t - x + 1) dy/n
+    dx = -t dy/n    dt = (log t - x + 1) dy/n
 
     With log_target=True the target is log t: y = eᵗ (t - x), dx = -eᵗ dy/n and
-    dt = eᵗ (t - x + 1) dy/n. 0 log 0 is 0. The mean is over all elements; "batchmean" divides by
-    the size of the first axis of prediction, and that is what gives the divergence of a batch of
-    distributions. Gradients are summed over the axes that were broadcast.
+    dt = eᵗ (t - x + 1) dy/n. 0 log 0 is 0. n and the reductions are as in MSELoss; "batchmean"
+    divides by the size of the first axis of prediction, and that is what gives the divergence of a
+    batch of distributions. Gradients are summed over the axes that were broadcast.
 
     The gradient of a target of 0 is infinite here, as the limit is; torch has nan.
 

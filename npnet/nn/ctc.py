@@ -30,23 +30,24 @@ class CTCLoss:
     input_lengths, target_lengths: N integers each, as a tuple or an array
     y: (), or (N,) with "none", () for one sequence
 
+    dlog_probs_t(c) = (p_t(c) - Σ_{s: l'_s = c} γ_t(s)) dy/n, and 0 for t beyond the input's length
+
     An alignment has one symbol per time step; it becomes the targets when repeated symbols are
     merged first, and blanks removed then. With l' = blank, l_1, blank, … l_S, blank,
 
         α_t(s) = p_t(l'_s) · (α_{t-1}(s) + α_{t-1}(s-1) + α_{t-1}(s-2) where l'_s ≠ l'_{s-2})
 
     summed over the last two s at the last t is the likelihood; β is the same from behind. All of it
-    happens in logarithms. The share of all alignments that are at s at time t is
-    γ_t(s) = α_t(s) β_t(s) / (p_t(l'_s) Σα), and then
+    happens in logarithms. γ_t(s) = α_t(s) β_t(s) / (p_t(l'_s) · likelihood) is the share of all
+    alignments that are at s at time t.
 
-        dlog_probs_t(c) = (p_t(c) - Σ_{s: l'_s = c} γ_t(s)) dy
+    The gradient is the derivative (-Σ γ) plus p: right once it has gone through the backward pass
+    of log_softmax, to which p adds nothing, and not by itself.
 
-    which is the derivative (-Σ γ) plus p: right once it has gone through the backward pass of
-    log_softmax, to which p adds nothing, and not by itself. Beyond its length an input gets 0.
-
-    The mean divides each loss by its target length (at least 1), and then their sum by N. Targets
-    that do not fit in their input (repeated labels need a blank between them) have the loss inf and
-    a gradient of nan, or 0 and 0 with zero_infinity.
+    The mean divides each loss by its target length (at least 1), and then their sum by N: n is the
+    product of both, and 1 for "none" and "sum". Targets that do not fit in their input (repeated
+    labels need a blank between them) have the loss inf and a gradient of nan, or 0 and 0 with
+    zero_infinity.
 
     Raises ConfigError, ShapeError, DtypeError; IndexRangeError for labels and lengths out of range.
     Twin: torch.nn.CTCLoss. Source: Graves et al. (2006), ICML, 369-376.

@@ -14,8 +14,8 @@ class CosineSimilarity:
 
     x1, x2: shapes that broadcast    y: their common shape without the axis dim
 
-        dx1 = (b - y x1/‖x1‖) dy / max(‖x1‖, eps), summed over the axes that were broadcast;
-        dx2 likewise
+    dx1 = (b - y x1/‖x1‖) dy / max(‖x1‖, eps), and dx2 likewise; summed over the axes that were
+    broadcast
 
     The gradient does not see the maximum: where ‖x1‖ is less than eps, x1/‖x1‖ is still a unit
     vector; it is 0 where x1 is. Norms are those of the vectors after they were broadcast.
@@ -70,12 +70,12 @@ def _gathered(x: Array, d: Array) -> Array:
 
 @dataclass(frozen=True)
 class PairwiseDistance:
-    """y = ‖d‖ₚ along the last axis, where d = x1 - x2 + eps and p = norm: (Σ |d|ᵖ)^(1/p).
+    """y = ‖d‖ₚ = (Σ |d|ᵖ)^(1/p) along the last axis, where d = x1 - x2 + eps.
 
     x1, x2: shapes that broadcast    y: their common shape without the last axis, or with an axis
         of size 1 in its place, if keepdim
 
-        dx1 = sign(d) (|d| / y)ᵖ⁻¹ dy, summed over the axes that were broadcast; dx2 is its opposite
+    dx1 = sign(d) (|d| / y)ᵖ⁻¹ dy, summed over the axes that were broadcast; dx2 is its opposite
 
     p = 0 counts what is not 0, and has no gradient; ∞ takes the largest |d| and -∞ the smallest,
     and spreads the gradient evenly over ties. Where y is 0, the gradient is 0. eps is added to

@@ -22,11 +22,12 @@ class PoissonNLLLoss:
 
     prediction, target t: shapes that broadcast    y: (), or their common shape with "none"
 
-        dx = (eˣ - t) dy/n, or (1 - t / (x + eps)) dy/n        dt = -x dy/n, or -log(x + eps) dy/n
+    dx = (eˣ - t) dy/n, or (1 - t / (x + eps)) dy/n        dt = -x dy/n, or -log(x + eps) dy/n
 
     With full=True, Stirling's t log t - t + log(2πt)/2 is added where t > 1 (at 1, nothing is), and
     log t + 1/(2t) to the derivative by t. All gradients are summed over the axes that were
-    broadcast; a target of integers has none. eps does nothing with log_input=True.
+    broadcast; a target of integers has none. n and the reductions are as in MSELoss. eps does
+    nothing with log_input=True.
 
     With full=True torch's gradient of a target of 0 or less is nan; here Stirling's term has none.
 
@@ -90,11 +91,12 @@ class GaussianNLLLoss:
     var: a number, or an array in the shape of prediction, of which the last axis may be left out,
         or one axis may be 1
 
-        dx = (x - t) / v dy/n        dt = -dx        dvar = (1 - (x - t)² / v) / (2v) dy/n
+    dx = (x - t) / v dy/n        dt = -dx        dvar = (1 - (x - t)² / v) / (2v) dy/n
 
     The gradient of var does not see the maximum: it is that of v, where var is below eps too. With
     full=True the constant log(2π)/2 is added. Gradients are summed over the axes that were
-    broadcast; a target of integers has none.
+    broadcast; a target of integers has none, nor has a number as var. n and the reductions are
+    as in MSELoss.
 
     Raises ConfigError, ShapeError, DtypeError; DomainError for a variance below 0.
     Twin: torch.nn.GaussianNLLLoss. Source: Nix & Weigend (1994), doi:10.1109/ICNN.1994.374138.

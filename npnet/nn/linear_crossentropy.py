@@ -79,14 +79,17 @@ class LinearCrossEntropyLoss:
     """y = cross_entropy(x Wᵀ + b, target), by the conventions of Linear and CrossEntropyLoss.
 
     x: (N, in_features), or (in_features,) for one sample
-    linear.weight W: (num_classes · D, in_features), where D = ∏ out_features    linear.bias b
-    weight: of every class, (num_classes,)
+    linear.weight W: (num_classes · D, in_features), where D = ∏ out_features
+    linear.bias b: (num_classes · D,)    weight: of every class, (num_classes,)
     target: labels, (N, *out_features) or (); or probabilities, (N, num_classes, *out_features) or
         (num_classes,)
     y: (), or (N, *out_features) or () with "none"
 
-    The logits are x Wᵀ + b in the shape (N, num_classes, *out_features). With dlogits as in
-    CrossEntropyLoss, dx = dlogits W, dW = dlogitsᵀ x, db = Σ dlogits.
+    dx = dlogits W    dW = dlogitsᵀ x    db = Σ dlogits, over the samples
+
+    The logits are x Wᵀ + b in the shape (N, num_classes, *out_features). dlogits is the dprediction
+    of the loss, which, like dprobabilities, weight, reduction and label_smoothing, is
+    as in CrossEntropyLoss.
 
     bias=False is the default, other than in Linear. ignore_index=None ignores the label -100; a
     label to be ignored is refused beside probabilities. With `options` the samples are taken in

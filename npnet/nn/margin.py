@@ -34,7 +34,8 @@ class MarginRankingLoss:
     y: (), or their common shape with "none"
 
     dx1 = -t dy/n, dx2 = t dy/n, dt = -(x1 - x2) dy/n where z ≥ 0, else 0 (at z = 0, torch 2.14 has
-    0). Gradients are summed over the axes that were broadcast; a target of integers has none.
+    0). Gradients are summed over the axes that were broadcast; a target of integers has none. n and
+    the reductions are as in MSELoss.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.MarginRankingLoss.
@@ -79,8 +80,9 @@ class HingeEmbeddingLoss:
 
     prediction x, target t: shapes that broadcast    y: (), or their common shape with "none"
 
-    dx = dy/n where t = 1, and -dy/n where t = -1 and x ≤ margin (at the margin, torch 2.14 has 0),
-    summed over the axes that were broadcast. The target has no gradient.
+    dx = dy/n where t = 1, -dy/n where t = -1 and x ≤ margin (at the margin, torch 2.14 has 0), the
+    sum of both for any other t; summed over the axes that were broadcast. The target has no
+    gradient. n and the reductions are as in MSELoss.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.HingeEmbeddingLoss.
@@ -123,7 +125,8 @@ class MultiMarginLoss:
     target t: labels from 0 to C - 1, (N,) or ()    y: (), or the shape of target with "none"
 
     dx_c = w[t] p max(z_c, 0)ᵖ⁻¹ / C dy/n (0 at z = 0), and dx_t is minus their sum. The sum over
-    classes is divided by C, the label's own included, and the mean by N, whatever the weights.
+    classes is divided by C, the label's own included, and the mean by n = N, whatever the weights;
+    the reductions are as in MSELoss. weight is an entry of the state without a gradient.
 
     Raises ConfigError, ShapeError, DtypeError; IndexRangeError for a label that is no class.
     Twin: torch.nn.MultiMarginLoss. Source: Crammer & Singer (2001), JMLR 2:265.
@@ -183,7 +186,8 @@ class MultiLabelMarginLoss:
     y: (), or (N,) with "none"; reduced over the samples
 
     dx_c = (number of labels with z_tc > 0) / C dy/n, and dx_t is minus the number of classes with
-    z_tc > 0, / C dy/n. A label that is named twice counts twice.
+    z_tc > 0, / C dy/n. A label that is named twice counts twice. For the mean n = N; the reductions
+    are as in MSELoss.
 
     Raises ConfigError, ShapeError, DtypeError; IndexRangeError for a label that is no class.
     Twin: torch.nn.MultiLabelMarginLoss.

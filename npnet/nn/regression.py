@@ -24,7 +24,7 @@ class L1Loss:
 
     dprediction = sign(prediction - target) dy/n, which is 0 where they are equal; dtarget is its
     opposite. Both are summed over the axes that were broadcast. A target of integers has no
-    gradient.
+    gradient. n and the reductions are as in MSELoss.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.L1Loss.
@@ -63,6 +63,11 @@ class MSELoss:
     dprediction = 2 (prediction - target) dy/n; dtarget is its opposite. Both are summed over the
     axes that were broadcast. A target of integers has no gradient.
 
+    reduction: "none" leaves the losses alone and "sum" adds them up, both with n = 1; "mean"
+    divides their sum by n, the number of elements, and is nan where n is 0. Where size_average or
+    reduce is given (torch deprecates both), they overrule it: reduce=False means "none", else
+    size_average=False means "sum", else "mean".
+
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.MSELoss.
     """
@@ -94,7 +99,7 @@ class SmoothL1Loss:
 
     dprediction = (d clipped to ±β)/β dy/n; dtarget is its opposite. Both are summed over the axes
     that were broadcast. A target of integers has no gradient. This is HuberLoss(delta=β) divided by
-    β, and L1Loss where β is 0.
+    β, and L1Loss where β is 0. n and the reductions are as in MSELoss.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.SmoothL1Loss. Source: Girshick (2015), arXiv:1504.08083.
@@ -139,7 +144,7 @@ class HuberLoss:
     prediction, target: shapes that broadcast    y: (), or their common shape with "none"
 
     dprediction = (d clipped to ±δ) dy/n; dtarget is its opposite. Both are summed over the axes
-    that were broadcast.
+    that were broadcast. n and the reductions are as in MSELoss.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.HuberLoss. Source: Huber (1964), doi:10.1214/aoms/1177703732.

@@ -24,9 +24,13 @@ class TripletMarginLoss:
     anchor a, positive p, negative n: shapes that broadcast, (*batch, D), with the same number of
     axes    y: (), or (*batch,) with "none"
 
-    Where z ≥ 0 the gradient of d(a, p) is dy and that of d(a, n) is -dy, else they are 0 (at z = 0,
-    torch 2.14 has 0). With swap=True, d(p, n) takes the place of d(a, n) where it is less; where
-    they are equal, both get half of the gradient. eps is that of PairwiseDistance.
+    g = dy/n where z ≥ 0, else 0 (at z = 0, torch 2.14 has 0)
+    da = g (d₁(a, p) - d₁(a, n))    dp = g d₂(a, p)    dn = -g d₂(a, n), where d₁(u, v) and
+    d₂(u, v) are the derivatives of d(u, v) by u and by v: dx1 and dx2 as in PairwiseDistance
+
+    With swap=True, d(p, n) takes the place of d(a, n) where it is less; where they are equal, both
+    get half of the gradient. p is the order of the norm, eps what is added to differences. n, for
+    the mean, is the number of triplets; the reductions are as in MSELoss.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.TripletMarginLoss. Source: Balntas et al. (2016), doi:10.5244/C.30.119.
@@ -64,7 +68,7 @@ class TripletMarginWithDistanceLoss:
     y: (), or the shape of the distances with "none"
     distance_function: a layer without state, of two inputs; PairwiseDistance() if None
 
-    Gradients and swap: as in TripletMarginLoss.
+    Gradients, n and swap are as in TripletMarginLoss, with the derivatives of the distance.
 
     Raises ConfigError, ShapeError, DtypeError, and what the distance raises.
     Twin: torch.nn.TripletMarginWithDistanceLoss. Source: Balntas et al. (2016),
@@ -149,13 +153,12 @@ class CosineEmbeddingLoss:
     input1 x1, input2 x2: shapes that broadcast, (N, D), or (D,) for one pair
     target t: (N,), or () for one pair    y: (), or (N,) with "none"
 
-    c = Σ x1 x2 / √(m1 m2), where m = Σ x² + 1e-12, is the cosine of x1 and x2. Then
+    dx1 = dc (x2 / √(m1 m2) - c x1 / m1), summed over the axes that were broadcast; dx2 likewise
+    dc = -dy/n where t = 1, dy/n where t = -1 and c ≥ margin (at the margin, torch 2.14 has 0)
 
-        dx1 = dc (x2 / √(m1 m2) - c x1 / m1), summed over the axes that were broadcast; dx2 likewise
-
-    (m is taken of an input as it is, before it is broadcast)
-    with dc = -dy/n where t = 1, and dy/n where t = -1 and c ≥ margin (at the margin, torch 2.14 has
-    0). The target has no gradient.
+    c = Σ x1 x2 / √(m1 m2), where m = Σ x² + 1e-12, is the cosine of x1 and x2; m is taken of an
+    input as it is, before it is broadcast. The target has no gradient. n, for the mean, is the
+    number of pairs; the reductions are as in MSELoss.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.CosineEmbeddingLoss.
