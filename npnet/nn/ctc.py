@@ -44,10 +44,10 @@ class CTCLoss:
     The gradient is the derivative (-Σ γ) plus p: right once it has gone through the backward pass
     of log_softmax, to which p adds nothing, and not by itself.
 
-    The mean divides each loss by its target length (at least 1), and then their sum by N: n is the
-    product of both, and 1 for "none" and "sum". Targets that do not fit in their input (repeated
-    labels need a blank between them) have the loss inf and a gradient of nan, or 0 and 0 with
-    zero_infinity.
+    reduction="mean" divides each loss by its target length (at least 1), and then their sum by N: n
+    is the product of both, and 1 for "none" and "sum". Targets that do not fit in their input
+    (repeated labels need a blank between them) have the loss inf and a gradient of nan, or 0 and 0
+    with zero_infinity.
 
     Raises ConfigError, ShapeError, DtypeError; IndexRangeError for labels and lengths out of range.
     Twin: torch.nn.CTCLoss. Source: Graves et al. (2006), ICML, 369-376.

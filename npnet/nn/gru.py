@@ -57,7 +57,7 @@ class GRU:
 
     y = (output, h_n). r is applied after the product with W_hn, and to its bias too; in the paper
     it is applied to h_{t-1}. z is the share of the old state; in the paper it is that of the new.
-    Layers, directions, initial states, batch_first and dropout are as in RNN.
+    Layers, directions, initial states, batch_first, bias and dropout are as in RNN.
 
     Raises ShapeError, DtypeError; ConfigError, also where there is no `rng` to draw a mask from.
     Twin: torch.nn.GRU. Source: Cho et al. (2014), arXiv:1406.1078.
@@ -108,6 +108,7 @@ class GRUCell:
     db_ih = Σ da    db_hh = Σ db, over the batch
 
     a = W_ih x + b_ih and b = W_hh h + b_hh, in rows r, z, n. Without h, it is 0.
+    bias=False: there are no biases.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.GRUCell. Source: Cho et al. (2014), arXiv:1406.1078.

@@ -51,7 +51,7 @@ class LSTM:
     take the places of W_hhᵀ da_{t+1} and f_{t+1} ⊙ dc_{t+1}; dh_0 and dc_0 are these two before the
     first t.
 
-    y = (output, h_n, c_n). Layers, directions, initial states, batch_first and dropout are
+    y = (output, h_n, c_n). Layers, directions, initial states, batch_first, bias and dropout are
     as in RNN.
 
     proj_size > 0: h_t = W_hr (o ⊙ tanh(c_t)), weight_hr_l0: (proj_size, hidden_size), and proj_size
@@ -113,7 +113,7 @@ class LSTMCell:
     dx = W_ihᵀ da    dW_ih = Σ da xᵀ    dW_hh = Σ da hᵀ    db_ih = db_hh = Σ da, over the batch
 
     da is (da_i, da_f, da_g, da_o), in the order of the rows of the weights. y = (h', c'). Without
-    (h, c), both are 0.
+    (h, c), both are 0. bias=False: there are no biases.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.LSTMCell.

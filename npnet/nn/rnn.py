@@ -53,6 +53,7 @@ class RNN:
     weight_ih; its entries end in _l{k}, those of its backward direction in _l{k}_reverse. That one
     starts at the end of the sequence, and so reaches h_n at the first t. directions is 2 if
     bidirectional, else 1. Without h_0, it is 0. batch_first does not concern h_0 and h_n.
+    bias=False: there are no biases.
 
     dropout: in training, the output of each layer but the last is multiplied by a mask,
     as in Dropout, which is drawn in the order (T, N, features) even if batch_first, with N = 1
@@ -104,6 +105,7 @@ class RNNCell:
     dW_ih = Σ da xᵀ    dW_hh = Σ da hᵀ    db_ih = db_hh = Σ da, over the batch
 
     nonlinearity="relu": max(z, 0) for tanh z, with the gradient 0 at 0. Without h, it is 0.
+    bias=False: there are no biases.
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.RNNCell. Source: Elman (1990), doi:10.1207/s15516709cog1402_1.

@@ -48,7 +48,7 @@ class TransformerEncoderLayer:
     self_attn is a MultiheadAttention of nhead heads, with dropout; src_mask and
     src_key_padding_mask are its masks, and a query that may look at no key gets 0 of it. dropout is
     that of every Dropout, layer_norm_eps the eps of both LayerNorms. activation: "relu", "gelu", or
-    a layer without state such as nn.SiLU().
+    a layer without state such as nn.SiLU(). training=False switches every Dropout off.
 
     Raises what its parts raise.
     Twin: torch.nn.TransformerEncoderLayer. Source: Vaswani et al. (2017), arXiv:1706.03762;

@@ -30,7 +30,7 @@ class Upsample:
 
     The new sizes are `size`, or ⌊size of x · scale_factor⌋; both may be one number for all axes.
     Output o lies at t in the input, where s is 1/scale_factor if that is given, and else, or with
-    recompute_scale_factor=True, the size of x / the new size:
+    recompute_scale_factor=True, the size of x / the new size; by mode:
 
         "nearest"               t = s·o, rounded down, and w = 1 there
         "nearest-exact"         t = s·(o + ½), rounded down, and w = 1 there
