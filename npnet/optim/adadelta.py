@@ -24,7 +24,7 @@ class AdadeltaState(NamedTuple):
 class Adadelta:
     """θ ← θ - lr · Δ, where Δ = √(a + eps) / √(v + eps) · g.
 
-    v ← ρ v + (1 - ρ) g², before Δ    a ← ρ a + (1 - ρ) Δ², after it
+    v ← ρ v + (1 - ρ) g², before Δ    a ← ρ a + (1 - ρ) Δ², after it    ρ = rho
 
     g is the gradient, its sign changed with maximize, plus weight_decay · θ. eps is inside of both
     roots. lr is no part of Δ. v and a start at 0, and no bias is corrected.

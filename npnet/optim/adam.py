@@ -36,8 +36,9 @@ class Adam:
 
     g is the gradient, its sign changed with maximize, plus weight_decay · θ; with
     decoupled_weight_decay, θ is multiplied by 1 - lr · weight_decay before the step instead.
-    amsgrad: v̂ = max(v so far) / (1 - β₂ᵗ). eps is outside of the root, after the correction. t
-    counts the steps of each parameter, those in which it has a gradient.
+    amsgrad: v̂ = max(v so far) / (1 - β₂ᵗ). betas is (β₁, β₂), m and v start at 0. eps is outside of
+    the root, after the correction. t counts the steps of each parameter, those in which it has a
+    gradient.
 
     Raises ConfigError; step raises ShapeError, DtypeError.
     Twin: torch.optim.Adam. Source: Kingma & Ba (2015), arXiv:1412.6980, algorithm 1; of amsgrad:
@@ -97,6 +98,8 @@ class Adam:
 @dataclass(frozen=True)
 class AdamW:
     """Adam with decoupled weight decay: θ ← (1 - lr · weight_decay) θ, before the step of Adam.
+
+    The step, and all other arguments, are as in Adam without weight_decay.
 
     Raises ConfigError; step raises ShapeError, DtypeError.
     Twin: torch.optim.AdamW. Source: Loshchilov & Hutter (2019), arXiv:1711.05101, whose decay

@@ -31,7 +31,7 @@ class AdamaxState(NamedTuple):
 class Adamax:
     """θ ← θ - lr / (1 - β₁ᵗ) · m / u, where u ← max(β₂ u, |g| + eps).
 
-    m ← β₁ m + (1 - β₁) g
+    m ← β₁ m + (1 - β₁) g    (β₁, β₂) = betas    m and u start at 0
 
     g is the gradient, its sign changed with maximize, plus weight_decay · θ. eps is part of u, and
     decays with it; u needs no correction of a bias. t counts the steps of each parameter.

@@ -37,8 +37,9 @@ class AveragedState(NamedTuple):
 class AveragedModel:
     """An average of models, beside the training: the first as it is, others by avg_fn.
 
-    avg_fn: None is get_swa_avg_fn(). use_buffers averages the buffers, too, of which integers are
-    cut off behind the point; else the buffers are those of the last model.
+    avg_fn(a, p, n) makes the next average of that of n models, a, and of one more, p. None is
+    get_swa_avg_fn(), the mean of all: a + (p - a) / (n + 1). use_buffers averages the buffers, too,
+    of which integers are cut off behind the point; else the buffers are those of the last model.
 
     Twin: torch.optim.swa_utils.AveragedModel. Source: Izmailov et al. (2018), arXiv:1803.05407.
     """

@@ -44,7 +44,8 @@ class LBFGS:
 
     H: for the newest to the oldest pair s = Δθ, y = Δg: α = (s·q) / (y·s), q ← q - α y, from
     q = -g; then d = (y·s)/(y·y) of the newest pair times q; for the oldest to the newest:
-    d ← d + (α - (y·d) / (y·s)) s. The first d is -g. A pair with y·s <= 1e-10 is not remembered.
+    d ← d + (α - (y·d) / (y·s)) s. The first d is -g. Of pairs the last history_size are remembered,
+    and none with y·s <= 1e-10.
 
     t is lr, in the very first iteration lr · min(1, 1/Σ|g|). With line_search_fn="strong_wolfe" it
     is where a search starts that ends with f(t) <= f + 1e-4 t g·d and |g(t)·d| <= 0.9 |g·d|.

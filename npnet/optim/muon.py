@@ -25,8 +25,8 @@ class Muon:
     (1 - momentum) g + momentum · b in the place of b.
 
     NS brings the singular values near 1: X ← X / max(‖X‖, eps), then ns_steps times
-    X ← a X + (b A + c A²) X with A = X Xᵀ and (a, b, c) = ns_coefficients, where X is the matrix,
-    transposed if n > m. It is computed in bfloat16 whatever the dtype of θ, as in torch: every
+    X ← k₁ X + (k₂ A + k₃ A²) X with A = X Xᵀ and k = ns_coefficients, where X is the matrix,
+    transposed if n > m. It is computed in bfloat16 whatever the dtype of θ, as torch does: every
     product is summed in float32 and rounded to 8 bits. NumPy has no bfloat16: here float32 numbers
     are rounded so. Results equal torch's but where a sum lies next to a rounding boundary, which
     the order of summation then decides; one such bit may change the step by a percent.

@@ -32,7 +32,7 @@ class NAdamState(NamedTuple):
 class NAdam:
     """θ ← θ - lr · ((1 - μₜ) / (1 - Πₜ) · g + μₜ₊₁ / (1 - Πₜ₊₁) · m) / (√v̂ + eps).
 
-    μₜ = β₁ (1 - 0.96^(t · momentum_decay) / 2)    Πₜ = μ₁ μ₂ … μₜ
+    μₜ = β₁ (1 - 0.96^(t · momentum_decay) / 2)    Πₜ = μ₁ μ₂ … μₜ    (β₁, β₂) = betas
     m ← β₁ m + (1 - β₁) g    v ← β₂ v + (1 - β₂) g²    v̂ = v / (1 - β₂ᵗ)
 
     g is the gradient, its sign changed with maximize, plus weight_decay · θ; with

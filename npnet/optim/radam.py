@@ -32,7 +32,7 @@ class RAdam:
     """θ ← θ - lr · m̂ · r · √(1 - β₂ᵗ) / (√v + eps) where ρₜ > 5, and θ ← θ - lr · m̂ before.
 
     m ← β₁ m + (1 - β₁) g    m̂ = m / (1 - β₁ᵗ)    v ← β₂ v + (1 - β₂) g²
-    ρ∞ = 2 / (1 - β₂) - 1    ρₜ = ρ∞ - 2 t β₂ᵗ / (1 - β₂ᵗ)
+    ρ∞ = 2 / (1 - β₂) - 1    ρₜ = ρ∞ - 2 t β₂ᵗ / (1 - β₂ᵗ)    (β₁, β₂) = betas
     r = √((ρₜ - 4) (ρₜ - 2) ρ∞ / ((ρ∞ - 4) (ρ∞ - 2) ρₜ))
 
     g is the gradient, its sign changed with maximize, plus weight_decay · θ; with

@@ -23,7 +23,7 @@ class RMSpropState(NamedTuple):
 
 @dataclass(frozen=True)
 class RMSprop:
-    """θ ← θ - lr · g / (√v + eps), where v ← α v + (1 - α) g² starts at 0.
+    """θ ← θ - lr · g / (√v + eps), where v ← α v + (1 - α) g², from 0, α = alpha.
 
     g is the gradient, its sign changed with maximize, plus weight_decay · θ. eps is outside of the
     root. There is no bias correction: the first steps are up to 1 / √(1 - α) times longer.

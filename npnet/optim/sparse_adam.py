@@ -33,7 +33,7 @@ class SparseAdamState(NamedTuple):
 class SparseAdam:
     """Adam's step, for the elements alone that have a gradient; the others and their averages stay.
 
-    m ← m + (1 - β₁)(g - m)    v ← v + (1 - β₂)(g² - v)
+    m ← m + (1 - β₁)(g - m)    v ← v + (1 - β₂)(g² - v)    (β₁, β₂) = betas
     θ ← θ - lr · √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + eps)
 
     A gradient is a SparseGrad, or None. Elements that it names more than once get the sum. g is the

@@ -76,9 +76,9 @@ class SequentialLR:
 class ChainedScheduler:
     """rate(t) = sₙ.follow(t, … s₁.follow(t, rate(t - 1))): every schedule changes the rate in turn.
 
-    Schedules that multiply the rate (Step, MultiStep, Constant, Linear, Exponential, Polynomial,
-    Multiplicative) multiply each other; one that sets it (Lambda, Cyclic, OneCycle, the one with
-    warm restarts) undoes what came before it.
+    s₁ … sₙ are schedulers. Those that multiply the rate (Step, MultiStep, Constant, Linear,
+    Exponential, Polynomial, Multiplicative) multiply each other; one that sets it (Lambda, Cyclic,
+    OneCycle, the one with warm restarts) undoes what came before it.
 
     Raises ConfigError.
     Twin: torch.optim.lr_scheduler.ChainedScheduler.

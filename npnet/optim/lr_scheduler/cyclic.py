@@ -155,11 +155,14 @@ class OneCycleLR:
     """From max_lr / div_factor up to max_lr, then down to that first rate / final_div_factor.
 
     The number of steps is total_steps, or epochs · steps_per_epoch; the rise takes the part
-    pct_start of them. anneal_strategy: "cos" or "linear". three_phase: down to the first rate as
-    fast as it rose, and only then to the last one. With cycle_momentum the momentum goes from
-    max_momentum down to base_momentum and back.
+    pct_start of them. three_phase: down to the first rate as fast as it rose, and only then to the
+    last one. With cycle_momentum the momentum goes from max_momentum down to base_momentum and
+    back.
 
-    A phase ends at pct_start · total_steps - 1, which need not be a whole step.
+    Where a phase leads from u to v, the rate is v + (u - v) (1 + cos πq) / 2 after the part q of it
+    with anneal_strategy="cos", u + (v - u) q with "linear". The rise ends at
+    pct_start · total_steps - 1, which need not be a whole step, three_phase's fall at
+    2 · pct_start · total_steps - 2, and all at total_steps - 1.
 
     Raises ConfigError, for a step behind the last one too.
     Twin: torch.optim.lr_scheduler.OneCycleLR. Source: Smith & Topin (2018), arXiv:1708.07120,
