@@ -37,9 +37,9 @@ class AdaptiveLogSoftmaxWithLoss:
     head, z = x Wᵀ + b: dx = dz W    dW = dzᵀ x    db = Σ dz
     tail i, z = x Pᵀ Qᵀ: dx = dz Q P    dQ = dzᵀ x Pᵀ    dP = Qᵀ dzᵀ x
 
-    Classes below cutoffs[0] are the shortlist; cluster i holds those from cutoffs[i] to cutoffs[i +
-    1] - 1, the last one those up to n_classes - 1. The head is a softmax over the shortlist and the
-    clusters, each tail a softmax over the classes of its cluster:
+    Classes below cutoffs[0] are the shortlist; cluster i holds those from cutoffs[i] to
+    cutoffs[i + 1] - 1, the last one those up to n_classes - 1. The head is a softmax over the
+    shortlist and the clusters, each tail a softmax over the classes of its cluster:
 
         log p(c) = head(x)_c                              for c in the shortlist
         log p(c) = head(x)_(cluster i) + tail_i(x)_c      for c in cluster i

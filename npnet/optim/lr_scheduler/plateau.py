@@ -20,9 +20,9 @@ class PlateauState(NamedTuple):
 class ReduceLROnPlateau:
     """rate ← max(rate · factor, min_lr) where the metric has not improved for patience steps.
 
-    Better is, by mode and threshold_mode: below best · (1 - threshold) ("min", "rel"), below best -
-    threshold ("min", "abs"), above best · (1 + threshold) ("max", "rel"), above best + threshold
-    ("max", "abs"). The rate, lr at first, falls at the step number patience + 1 without a better
+    Better is, by mode and threshold_mode: below best · (1 - threshold) ("min", "rel"), below
+    best - threshold ("min", "abs"), above best · (1 + threshold) ("max", "rel"), above
+    best + threshold ("max", "abs"). The rate, lr at first, falls at the step number patience + 1 without a better
     metric; for cooldown steps after that none is counted. A change of eps or less is not made.
 
     Raises ConfigError.
