@@ -34,7 +34,8 @@ class MultiheadAttention:
     dquery = dQ W_q    dW_q = Σ dQᵀ query    db_q = Σ dQ, and likewise for key and value
 
     With batch_first N comes first, without a batch it is missing. y = (out, weights), and out alone
-    with need_weights=False. kdim=None and vdim=None stand for embed_dim.
+    with need_weights=False. kdim=None and vdim=None stand for embed_dim. bias=False: there are no
+    biases.
 
     attn_mask: (L, S) or (N · num_heads, L, S); key_padding_mask: (N, S), (S,) without a batch. True
     of a boolean mask forbids a key, numbers are added to the scores; masks get no gradient. A query
@@ -44,7 +45,8 @@ class MultiheadAttention:
     add_bias_kv: one learned key and value more, bias_k and bias_v (1, 1, embed_dim), whose gradient
     is that of this K and V, summed over the batch; add_zero_attn: one key and value of zeros more;
     neither is ever masked. dropout: in training P is multiplied by a mask as in Dropout, drawn for
-    (N · num_heads, L, S); O, dV and the weights have that product for P, and dP is multiplied too.
+    (N · num_heads, L, number of keys); O, dV and the weights have that product for P, and dP is
+    multiplied too.
 
     Raises ConfigError, also where there is no `rng` to draw a mask from; ShapeError, DtypeError.
     Twin: torch.nn.MultiheadAttention. Source: Vaswani et al. (2017), arXiv:1706.03762.

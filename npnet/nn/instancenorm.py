@@ -26,11 +26,11 @@ class InstanceNorm1d:
     and bias; with bias=False, weight alone.
 
     track_running_stats: in training they follow the mean over the samples of E, and of the unbiased
-    variance (÷ (n - 1)); in evaluation they take the places of E and Var, do not depend on x, and
-    dx = rstd · g:
+    variance (÷ (n - 1)):
 
         running ← (1 - m) · running + m · mean over N,    m = momentum, and 0 for None
 
+    In evaluation they take the places of E and Var, and do not depend on x: dx = rstd · g.
     num_batches_tracked is never counted, and an empty batch makes the running statistics nan.
     num_features means nothing without weight and without running statistics; nor does it in torch.
 

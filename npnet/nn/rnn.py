@@ -55,9 +55,9 @@ class RNN:
     bidirectional, else 1. Without h_0, it is 0. batch_first does not concern h_0 and h_n.
     bias=False: there are no biases.
 
-    dropout: in training, the output of each layer but the last is multiplied by a mask,
-    as in Dropout, which is drawn in the order (T, N, features) even if batch_first, with N = 1
-    without a batch. 0 and 1 draw nothing.
+    dropout: in training, the output of each layer but the last is multiplied by a mask
+    as in Dropout. It is drawn in the order (T, N, features) even if batch_first, with N = 1 without
+    a batch; 0 and 1 draw nothing.
 
     Raises ShapeError, DtypeError; ConfigError, also where there is no `rng` to draw a mask from.
     Twin: torch.nn.RNN. Source: Elman (1990), doi:10.1207/s15516709cog1402_1.

@@ -41,9 +41,10 @@ class TransformerEncoderLayer:
     ds = norm2_back(dy)    dx = ds + feedforward_back(ds)
     ds = norm1_back(dx)    dsrc = ds + attention_back(ds)
 
-    norm_first: dx = dy + norm2_back(feedforward_back(dy)), dsrc = dx + norm1_back(attention_back(
-    dx)). feedforward_back runs dropout2, linear2, dropout, activation and linear1 backwards, in
-    this order; attention_back dropout1 and self_attn, whose dquery, dkey and dvalue it adds up.
+    norm_first: dx = dy + norm2_back(feedforward_back(dy)), and
+    dsrc = dx + norm1_back(attention_back(dx)). feedforward_back runs dropout2, linear2, dropout,
+    activation and linear1 backwards, in this order; attention_back dropout1 and self_attn, whose
+    dquery, dkey and dvalue it adds up.
 
     self_attn is a MultiheadAttention of nhead heads, with dropout; src_mask and
     src_key_padding_mask are its masks, and a query that may look at no key gets 0 of it. dropout is

@@ -22,8 +22,9 @@ class ReduceLROnPlateau:
 
     Better is, by mode and threshold_mode: below best · (1 - threshold) ("min", "rel"), below
     best - threshold ("min", "abs"), above best · (1 + threshold) ("max", "rel"), above
-    best + threshold ("max", "abs"). The rate, lr at first, falls at the step number patience + 1 without a better
-    metric; for cooldown steps after that none is counted. A change of eps or less is not made.
+    best + threshold ("max", "abs"). The rate is lr at first. It falls at the step number
+    patience + 1 without a better metric; for cooldown steps after that none is counted. A change of
+    eps or less is not made.
 
     Raises ConfigError.
     Twin: torch.optim.lr_scheduler.ReduceLROnPlateau.
