@@ -71,7 +71,7 @@ training: $(READY)  ## networks trained in npnet and in torch from the same stat
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install -q -c constraints.txt --group dev -e '.[torch,train]'
+	$(BIN)/python -m pip install -q -c constraints.txt --group dev -e '.[torch,train,docs]'
 	touch $@
 
 clean:

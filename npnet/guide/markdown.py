@@ -17,14 +17,13 @@ from npnet.guide.page import (
 )
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$@:^])")
-Link = Callable[[str], str]
-"""The address of a layer's page, from the page that is written."""
+Link = Callable[[str], str | None]
+"""The address of a layer's page, from the page that is written; None where it has none there."""
 
 
 def document(page: Page, link: Link) -> str:
     """The source of a page."""
     lines = [f"# {page.name}", "", f"`{page.own}` · `{page.torch}`", ""]
-    lines += ["```{rst-class} lead", "```", "", escaped(page.lead), ""]
     for section in page.sections:
         lines += [f"## {escaped(section.title)}", ""]
         lines += written(section.blocks, link)
@@ -41,8 +40,8 @@ def _plain(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text)
 
 
-def written(blocks: Sequence[Block], link: Link, depth: int = 0) -> list[str]:
-    """Blocks, one after the other. depth: of directives that they may hold."""
+def written(blocks: Sequence[Block], link: Link) -> list[str]:
+    """Blocks, one after the other."""
     return [line for block in blocks for line in (*_block(block, link), "")]
 
 
@@ -69,7 +68,8 @@ def _block(block: Block, link: Link) -> Iterator[str]:
             ]
             yield from _directive("{grid} 1 1 2 2", [":gutter: 3", "", *columns])
         case Pages(text, names):
-            yield f"{escaped(text)} " + ", ".join(f"[{_plain(n)}]({link(n)})" for n in names)
+            linked = (f"[{_plain(n)}]({at})" if (at := link(n)) else _plain(n) for n in names)
+            yield f"{escaped(text)} {', '.join(linked)}"
 
 
 def _fenced(opening: str, *lines: str) -> Iterator[str]:

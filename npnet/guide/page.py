@@ -1,5 +1,6 @@
 """A page as data: what is known of a layer, an optimizer or a schedule, in reading order."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,10 +9,11 @@ from npnet.convert import tables
 from npnet.guide import claims, evidence, signature, source
 from npnet.guide.evidence import Evidence
 from npnet.guide.example import Run, entries_of, example
+from npnet.guide.source import Snippet
 from npnet.report import words
 from npnet.verify.targets import dialects, nearest
 
-_OPEN = 70  # lines of code that are shown without being asked for
+_OPEN = 120  # lines that are shown without being asked for
 
 
 # ---- what a page is made of ----------------------------------------------------------------------
@@ -140,18 +142,33 @@ def _formula(name: str) -> Section:
     shown: list[Code] = []
     folded: list[Code] = []
     lines = 0
-    for snippet in (code.own, *code.called):
+    for snippet in (code.own, *sorted(code.called, key=lambda s: _distance(s, code.own))):
         block = Code(snippet.text, f"{snippet.name} · {snippet.file}")
         lines += snippet.text.count("\n") + 1
         (folded if shown and lines > _OPEN else shown).append(block)
     left: list[Block] = [Plain(source.docstring(name))]
-    left += [Fold(f"As in {n}", (Plain(source.docstring(n)),)) for n in source.references(name)]
+    lines = 0
+    for other in source.references(name):
+        text = source.docstring(other)
+        whole: tuple[Block, ...] = (Plain(text),)
+        lines += text.count("\n") + 1
+        left += (
+            [Text(f"As in {other}:"), *whole] if lines <= _OPEN else [Fold(f"As in {other}", whole)]
+        )
+    first = source.initial(name)
+    if first:
+        left.append(Text(f"init(rng): {first}"))
     right: list[Block] = [*shown]
     if folded:
         right.append(Fold("What this calls", tuple(folded)))
     if code.layers:
         right.append(Pages("Made of:", code.layers))
     return Section("Formula, and npnet's own code", (Beside(tuple(left), tuple(right)),))
+
+
+def _distance(snippet: Snippet, own: Snippet) -> tuple[bool, bool]:
+    """What is of the layer's own file comes first, then what has a backward pass in it."""
+    return snippet.file != own.file, not re.search(r"def (vjp|back)\b", snippet.text)
 
 
 def _signatures(name: str) -> Section:
@@ -163,10 +180,9 @@ def _signatures(name: str) -> Section:
         )
     ]
     for title, found in (("argument", signature.constructor(name)), ("call", signature.call(name))):
-        rows = tuple((p.own or "–", p.torch or "–", p.status, p.note) for p in found)
+        rows = tuple((p.own or p.torch, p.status, p.note) for p in found)
         if rows:
-            head = (f"{title}, npnet", f"{title}, torch", "status", "")
-            blocks.append(Table(head, rows, code=(0, 1)))
+            blocks.append(Table((title, "status", ""), rows, code=(0,)))
     return Section("Signatures", tuple(blocks))
 
 

@@ -86,8 +86,15 @@ def call(name: str) -> list[Parameter]:
 
 
 def unnamed(name: str) -> list[str]:
-    """Parameters of torch that npnet neither takes nor says why not."""
-    return [p.name for p in constructor(name) if p.status == "not supported" and not p.note]
+    """Parameters of torch, of the constructor and of the call, that the page does not explain."""
+    found = [p.name for p in constructor(name) if p.status == "not supported" and not p.note]
+    if "." in name:
+        return found
+    taken = {part for p in call(name) for part in (p.name, p.torch.partition("=")[0])}
+    forward = _without(inspect.signature(_torch_class(name).forward).parameters, "self")
+    return found + [
+        p.name for p in forward.values() if p.name not in taken and p not in _spread(forward)
+    ]
 
 
 def written(name: str) -> tuple[str, str]:
@@ -147,7 +154,7 @@ def _matched(own: Parameters, torch: Parameters) -> Iterator[Parameter]:
 
 def _compared(own: inspect.Parameter, torch: inspect.Parameter) -> tuple[str, str]:
     if _named(own.default) != _named(torch.default):
-        return "differs", "the default is another one"
+        return "differs", f"{_shown(torch)} in torch"
     return "same", _REMARKS.get(own.name, "")
 
 

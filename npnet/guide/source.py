@@ -67,9 +67,41 @@ def family(name: str) -> str:
 # ---- docstrings ----------------------------------------------------------------------------------
 
 
+_WIDTH = 96  # of a docstring's lines, less the indentation of a class's
+
+
 def docstring(name: str) -> str:
-    """The layer's own docstring."""
-    return inspect.getdoc(own_class(name)) or ""
+    """The layer's own docstring, with the lines of its prose joined and all others as they are."""
+    return _joined(inspect.getdoc(own_class(name)) or "")
+
+
+def _joined(text: str) -> str:
+    """A line to which the next word did not fit goes on in the next one."""
+    found: list[str] = []
+    goes_on = False
+    lines = text.split("\n")
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        if goes_on:
+            found[-1] += " " + line
+        else:
+            found.append(line)
+        word = after.split(" ")[0]  # nothing where the next line is empty or indented
+        prose = not (_ALIGNED.search(line) or _ALIGNED.search(after) or _BEGINS.match(after))
+        goes_on = bool(word) and prose and len(line) + 1 + len(word) > _WIDTH
+    return "\n".join(found)
+
+
+_ALIGNED = re.compile(r"\S {3,}\S")
+_BEGINS = re.compile(r"Twin: |Raises |[\w.,' ]+: \(|\S+( \S+)? = ")
+"""What stands on lines of its own: columns, twins, errors, shapes, formulas."""
+
+
+def initial(name: str) -> str:
+    """What the first state of a layer is; nothing of what has none."""
+    if "." in name:
+        return ""
+    told = inspect.getdoc(own_class(name).init) or ""
+    return " ".join(told.split())
 
 
 def references(name: str) -> list[str]:
@@ -111,6 +143,7 @@ def code(name: str) -> Code:
     assert isinstance(node, ast.ClassDef)
     methods = _passes(node)
     own = Snippet(cls.__name__, _file(module), "\n\n".join(tree.text(m) for m in methods))
+    package = name.rpartition(".")[0]
     called: list[Snippet] = []
     layers: list[str] = []
     queue: list[tuple[ModuleType, ast.AST]] = [(module, m) for m in methods]
@@ -122,7 +155,7 @@ def code(name: str) -> Code:
                 continue
             seen.add(key)
             if _is_layer(where, definition.name):
-                layers.append(definition.name)
+                layers.append(".".join(filter(None, (package, definition.name))))
                 continue
             called.append(Snippet(definition.name, _file(where), _Tree.of(where).text(definition)))
             queue.append((where, definition))

@@ -883,6 +883,7 @@ class _Schedule(_Layer):
 
 
 def first_rate(config: Mapping[str, Any]) -> Any:
+    """The initial rate: that of the first schedule where several are composed."""
     if "schedulers" in config:
         return first_rate(config["schedulers"][0].config)
     return config.get("lr", 1.0)

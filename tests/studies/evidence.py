@@ -54,8 +54,8 @@ def chosen(name: str) -> list[Mutant]:
 def told(mutant: Mutant) -> Mistake:
     """What npnet says about a mistake."""
     wrong = native(mutant.layer, mutant.build())
-    for dtype in ("float64", "float32"):
-        asked = Settings(examples=200, dtypes=(dtype,), seed=SEED)
+    for examples, dtype in ((60, "float64"), (60, "float32"), (200, "float64"), (200, "float32")):
+        asked = Settings(examples=examples, dtypes=(dtype,), seed=SEED)
         trial = Trial(
             wrong, specs()[mutant.layer], dtype, asked, lambda event: None, Coverage(), None
         )

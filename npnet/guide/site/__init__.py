@@ -1,0 +1,138 @@
+"""The guide as a site: MyST sources for every page, and Sphinx."""
+
+import contextlib
+import io
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from npnet.contract import ConfigError
+from npnet.guide import pages, source
+from npnet.guide.markdown import document, escaped
+from npnet.guide.page import families, page
+
+_HERE = Path(__file__).parent
+_ORDER = (
+    "first-backward-pass",
+    "numpy-to-pytorch",
+    "pytorch-to-numpy",
+    "checkpoints",
+    "in-ci",
+    "kernels",
+    "another-language",
+    "how-the-bound-works",
+    "what-pass-means",
+)
+"""In which order the how-to pages are read; others follow by name."""
+
+_APART = ("index", "gallery")  # pages of prose that are no how-to
+
+Tell = Callable[[str], None]
+
+
+def build(target: Path, names: Sequence[str] | None = None, tell: Tell = lambda text: None) -> Path:
+    """Write the site; what is made of it before is replaced when all of it is there.
+
+    names: of the layers that get a page; None: every one
+    tell: is told what is being made
+
+    Raises ConfigError where Sphinx is not installed, a page does not do what it says, or Sphinx
+    warns of anything.
+    """
+    try:
+        from sphinx.cmd.build import build_main
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the site needs {error.name}, which is not installed. Install it with: "
+            "pip install 'npnet[docs]'"
+        ) from None
+    if target.exists() and not (target.is_dir() and _is_ours(target)):
+        raise ConfigError(
+            f"{target} must be a new directory or one that npnet guide --build made, but holds "
+            "other things. Give another one."
+        )
+    with tempfile.TemporaryDirectory(prefix="npnet-guide-") as place:
+        sources, html = Path(place) / "source", Path(place) / "html"
+        write(sources, names, tell)
+        tell("Sphinx")
+        said = io.StringIO()
+        arguments = ["-q", "-W", "--keep-going", "-b", "html", "-j", "1"]
+        arguments += ["-d", str(Path(place) / "doctrees"), str(sources), str(html)]
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            failed = build_main(arguments)
+        if failed:
+            raise ConfigError(f"Sphinx must have nothing to say, but says:\n{said.getvalue()}")
+        (html / _MARK).write_text("made by npnet guide --build\n", encoding="utf-8")
+        if target.exists():
+            shutil.rmtree(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(html, target)
+    return target / "index.html"
+
+
+_MARK = ".npnet-guide"
+
+
+def _is_ours(target: Path) -> bool:
+    return (target / _MARK).is_file() or not any(target.iterdir())
+
+
+# ---- sources -------------------------------------------------------------------------------------
+
+
+def write(folder: Path, names: Sequence[str] | None = None, tell: Tell = lambda text: None) -> None:
+    """The MyST sources of every page, and Sphinx's configuration."""
+    shutil.copytree(_HERE / "static", folder / "_static")
+    shutil.copy(_HERE / "conf.txt", folder / "conf.py")
+    chosen = source.names() if names is None else list(names)
+
+    def link(other: str) -> str | None:
+        return f"{other}.md" if other in chosen else None
+
+    for k, name in enumerate(chosen, start=1):
+        tell(f"page {k} of {len(chosen)}: {name}")
+        _put(folder / "layers" / f"{name}.md", document(page(name), link))
+    _put(folder / "layers" / "index.md", "\n".join(_layers(chosen)))
+    prose = pages.names()
+    howto = [n for n in _ORDER if n in prose]
+    howto += [n for n in prose if n not in (*howto, *_APART)]
+    for name in prose:
+        tell(f"page {name}")
+        place = folder if name in _APART else folder / "howto"
+        with tempfile.TemporaryDirectory(prefix="npnet-page-") as where:
+            text = pages.carried_out(name, pages.source(name), Path(where))
+            _put(place / f"{name}.md", text)
+            for picture in _pictures(text):
+                shutil.copy(Path(where) / picture, place / picture)
+    titles = {n: pages.title(pages.source(n)) for n in howto}
+    _put(folder / "howto" / "index.md", "\n".join(_howto(titles)))
+
+
+def _pictures(text: str) -> list[str]:
+    return re.findall(r"!\[[^\]]*\]\(([\w.-]+\.(?:svg|png))\)", text)
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _layers(names: Sequence[str]) -> Iterator[str]:
+    """The pages by family, a line each."""
+    yield from ("# Layers, optimizers, schedules", "")
+    yield from ("Every page is made of what was verified: each sentence has a check behind it.", "")
+    for title, own in families(names):
+        yield from (f"## {title}", "", "| | |", "| --- | --- |")
+        for name in own:
+            lead = source.docstring(name).partition("\n\n")[0].replace("\n", " ")
+            yield f"| [{escaped(name.rpartition('.')[2])}]({name}.md) | {escaped(lead)} |"
+        yield ""
+    yield from ("```{toctree}", ":hidden:", "", *names, "```", "")
+
+
+def _howto(titles: dict[str, str]) -> Iterator[str]:
+    yield from ("# How to", "", "Short pages, whose code ran while they were made.", "")
+    yield from (f"- [{title}]({name}.md)" for name, title in titles.items())
+    yield from ("", "```{toctree}", ":hidden:", "", *titles, "```", "")
