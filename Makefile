@@ -9,7 +9,7 @@ RUNS ?= 20
 
 JOBS ?= 2
 
-.PHONY: verify test lint types mutants diagnoses soak bench speed training hostile recorded networks runs sample clean
+.PHONY: verify test lint types docs guide evidence mutants diagnoses soak bench speed training hostile recorded networks runs sample clean
 
 verify: $(READY)  ## hold all of npnet's own layers against torch
 	$(ONE) $(BIN)/npnet verify --examples $(EXAMPLES) -j $(JOBS)
@@ -23,6 +23,15 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+
+docs: $(READY)  ## the porting guide as a site, in build/guide
+	$(ONE) $(BIN)/npnet guide --build build/guide
+
+guide: $(READY)  ## whether every page of the guide still says what is so
+	$(ONE) $(BIN)/npnet guide --check
+
+evidence: $(READY)  ## what the guide's pages cite: layers asked, claims checked, mistakes told
+	$(ONE) $(BIN)/python -m tests.studies.evidence -j $(JOBS)
 
 mutants: $(READY)  ## planted mistakes: how soon each is found, and what is blamed
 	$(ONE) $(BIN)/python -m tests.studies.mutants

@@ -27,6 +27,7 @@ UNASKED = {"rich", "matplotlib", "safetensors", "sklearn"}  # what training load
         ("npnet.train", {"torch", "hypothesis", "npnet.verify", "npnet.twins", "click", *UNASKED}),
         ("npnet.twins", {"npnet.nn", "npnet.optim", "npnet.report", "matplotlib"}),
         ("npnet.report", {"torch", "npnet.nn", "npnet.twins", "matplotlib", "jinja2"}),
+        ("npnet.guide", {"torch", "npnet.nn", "npnet.twins", "matplotlib", "sphinx", "rich"}),
         ("npnet.cli", {"torch", "npnet.nn", "npnet.twins", "npnet.train", "matplotlib", "jinja2"}),
     ],
 )
@@ -65,6 +66,10 @@ def imports(path):
         ),
         ("twins", ("npnet.contract", "npnet.verify", "npnet.twins")),
         ("report", ("npnet.contract", "npnet.verify", "npnet.report")),
+        (
+            "guide",
+            ("npnet.contract", "npnet.verify", "npnet.report", "npnet.convert", "npnet.guide"),
+        ),
     ],
 )
 def test_no_file_names_a_package_that_its_own_may_not_know(folder, allowed):

@@ -6,8 +6,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import metadata
 from pathlib import Path
 
+import npnet
 from npnet.contract import ConfigError
 from npnet.guide import pages, source
 from npnet.guide.markdown import document, escaped
@@ -27,16 +29,24 @@ _ORDER = (
 )
 """In which order the how-to pages are read; others follow by name."""
 
-_APART = ("index", "gallery")  # pages of prose that are no how-to
+_APART = ("gallery",)  # pages of prose that are no how-to
+_END = "<!-- the first page of the guide ends here -->"
+_ROOT = Path(npnet.__file__).parents[1]
 
 Tell = Callable[[str], None]
+Carry = Callable[[str, Path], None]
 
 
-def build(target: Path, names: Sequence[str] | None = None, tell: Tell = lambda text: None) -> Path:
+def build(
+    target: Path,
+    names: Sequence[str] | None = None,
+    tell: Tell = lambda text: None,
+    carry: Carry | None = None,
+) -> Path:
     """Write the site; what is made of it before is replaced when all of it is there.
 
     names: of the layers that get a page; None: every one
-    tell: is told what is being made
+    tell: is told what is being made; carry: as of write
 
     Raises ConfigError where Sphinx is not installed, a page does not do what it says, or Sphinx
     warns of anything.
@@ -55,7 +65,7 @@ def build(target: Path, names: Sequence[str] | None = None, tell: Tell = lambda 
         )
     with tempfile.TemporaryDirectory(prefix="npnet-guide-") as place:
         sources, html = Path(place) / "source", Path(place) / "html"
-        write(sources, names, tell)
+        write(sources, names, tell, carry)
         tell("Sphinx")
         said = io.StringIO()
         arguments = ["-q", "-W", "--keep-going", "-b", "html", "-j", "1"]
@@ -82,8 +92,17 @@ def _is_ours(target: Path) -> bool:
 # ---- sources -------------------------------------------------------------------------------------
 
 
-def write(folder: Path, names: Sequence[str] | None = None, tell: Tell = lambda text: None) -> None:
-    """The MyST sources of every page, and Sphinx's configuration."""
+def write(
+    folder: Path,
+    names: Sequence[str] | None = None,
+    tell: Tell = lambda text: None,
+    carry: Carry | None = None,
+) -> None:
+    """The MyST sources of every page, and Sphinx's configuration.
+
+    carry: what puts a page of prose, carried out, into a folder; None: it is carried out now
+    """
+    carry = carry or carried
     shutil.copytree(_HERE / "static", folder / "_static")
     shutil.copy(_HERE / "conf.txt", folder / "conf.py")
     chosen = source.names() if names is None else list(names)
@@ -95,23 +114,54 @@ def write(folder: Path, names: Sequence[str] | None = None, tell: Tell = lambda 
         tell(f"page {k} of {len(chosen)}: {name}")
         _put(folder / "layers" / f"{name}.md", document(page(name), link))
     _put(folder / "layers" / "index.md", "\n".join(_layers(chosen)))
+    _first(folder)
     prose = pages.names()
     howto = [n for n in _ORDER if n in prose]
     howto += [n for n in prose if n not in (*howto, *_APART)]
     for name in prose:
         tell(f"page {name}")
-        place = folder if name in _APART else folder / "howto"
-        with tempfile.TemporaryDirectory(prefix="npnet-page-") as where:
-            text = pages.carried_out(name, pages.source(name), Path(where))
-            _put(place / f"{name}.md", text)
-            for picture in _pictures(text):
-                shutil.copy(Path(where) / picture, place / picture)
+        carry(name, folder if name in _APART else folder / "howto")
     titles = {n: pages.title(pages.source(n)) for n in howto}
     _put(folder / "howto" / "index.md", "\n".join(_howto(titles)))
 
 
+def carried(name: str, place: Path) -> None:
+    """Carry a page of prose out, and put it with its pictures into a folder."""
+    with tempfile.TemporaryDirectory(prefix="npnet-page-") as where:
+        text = pages.carried_out(name, pages.source(name), Path(where))
+        _put(place / f"{name}.md", text)
+        for picture in _pictures(text):
+            shutil.copy(Path(where) / picture, place / picture)
+
+
 def _pictures(text: str) -> list[str]:
-    return re.findall(r"!\[[^\]]*\]\(([\w.-]+\.(?:svg|png))\)", text)
+    return re.findall(r"!\[[^\]]*\]\(([\w./-]+\.(?:svg|png))\)", text)
+
+
+def _first(folder: Path) -> None:
+    """The beginning of the README, and what else there is."""
+    text, mark, _ = _readme().partition(_END)
+    if not mark:
+        raise ConfigError(f"README.md must hold the line {_END}, but does not.")
+    for picture in _pictures(text):
+        name = Path(picture).name
+        if (_ROOT / picture).is_file():
+            shutil.copy(_ROOT / picture, folder / name)
+            text = text.replace(f"({picture})", f"({name})")
+        else:  # it is not part of the package
+            text = re.sub(rf"!\[[^\]]*\]\({re.escape(picture)}\)", "", text)
+    links = ["## Further", "", "- [How to](howto/index.md)", "- [Gallery of mistakes](gallery.md)"]
+    links += ["- [Layers, optimizers, schedules](layers/index.md)", ""]
+    tree = ["```{toctree}", ":hidden:", "", "howto/index", "gallery", "layers/index", "```", ""]
+    _put(folder / "index.md", "\n".join([text, *links, *tree]))
+
+
+def _readme() -> str:
+    """README.md of the clone, or that which came with the package."""
+    path = _ROOT / "README.md"
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    return str(metadata("npnet").json["description"])
 
 
 def _put(path: Path, text: str) -> None:
@@ -124,7 +174,7 @@ def _layers(names: Sequence[str]) -> Iterator[str]:
     yield from ("# Layers, optimizers, schedules", "")
     yield from ("Every page is made of what was verified: each sentence has a check behind it.", "")
     for title, own in families(names):
-        yield from (f"## {title}", "", "| | |", "| --- | --- |")
+        yield from (f"## {title}", "", "| page | what it computes |", "| --- | --- |")
         for name in own:
             lead = source.docstring(name).partition("\n\n")[0].replace("\n", " ")
             yield f"| [{escaped(name.rpartition('.')[2])}]({name}.md) | {escaped(lead)} |"
