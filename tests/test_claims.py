@@ -1,16 +1,19 @@
 """What the specs claim of torch is so, of torch itself and of npnet's own layers."""
 
+import numpy as np
 import pytest
 
-from npnet.contract import Forward, Grads
+from npnet.contract import Forward, Grads, ShapeError
 from npnet.twins import SPECS
 from npnet.verify import adapt
 from npnet.verify.case import Example
-from npnet.verify.claim import Ask, same
+from npnet.verify.claim import Ask, refuses, same
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.targets import native
+from tests.studies.mutants import all_mutants
 from tests.studies.soak import torch_twin
 
+MUTANTS = all_mutants()
 CLAIMS = [(name, claim) for name, spec in SPECS.items() for claim in spec.claims]
 ids = [f"{name}: {claim.text}" for name, claim in CLAIMS]
 
@@ -39,6 +42,54 @@ def test_claim_holds_of_torch(name, claim):
 @pytest.mark.parametrize(("name", "claim"), CLAIMS, ids=ids)
 def test_claim_holds_of_npnet(name, claim):
     assert claim.check(Ask(native(name), SPECS[name]))
+
+
+@pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.claims])
+def test_every_claim_is_broken_by_a_mistake(name):
+    wrong = [Ask(native(name, m.build()), SPECS[name]) for m in MUTANTS if m.layer == name]
+
+    unbroken = [c.text for c in SPECS[name].claims if all(holds(c, ask) for ask in wrong)]
+    assert unbroken == []
+
+
+def holds(claim, ask):
+    """Whether what answers keeps to the claim, and answers at all."""
+    try:
+        with np.errstate(all="ignore"):
+            return claim.check(ask)
+    except Exception:
+        return False
+
+
+def test_every_module_optimizer_and_schedule_has_claims():
+    assert [name for name, spec in SPECS.items() if not spec.claims] == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "refused"),
+    [
+        (ValueError, True),
+        (RuntimeError, True),
+        (IndexError, True),
+        (ShapeError, True),
+        (None, False),
+    ],
+)
+def test_what_raises_an_error_about_its_arguments_refuses(raised, refused):
+    def ask():
+        if raised is not None:
+            raise raised("no")
+
+    assert refuses(ask) is refused
+
+
+@pytest.mark.parametrize("raised", [TypeError, AttributeError, KeyError, ZeroDivisionError])
+def test_a_mistake_in_a_claim_is_no_refusal(raised):
+    def ask():
+        raise raised("a claim that was written wrongly")
+
+    with pytest.raises(raised):
+        refuses(ask)
 
 
 def test_a_claim_is_a_sentence():

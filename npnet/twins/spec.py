@@ -13,7 +13,7 @@ from npnet.contract import Array
 from npnet.twins.convert import READ, Read, module_of
 from npnet.twins.oracle import ask_module, plain_module, plainly
 from npnet.verify.case import Config, Example, Slot
-from npnet.verify.claim import Claim, same
+from npnet.verify.claim import Claim, refuses, same
 from npnet.verify.draw import FAMILIES, Pick, Values
 from npnet.verify.precision import PRECISIONS, Precision
 from npnet.verify.spec import Answer, Drawn, ReadsMask, Spec
@@ -26,7 +26,7 @@ TOLD: dict[type[nn.Module], Told] = {}
 RESTATED: dict[type[nn.Module], type[nn.Module]] = {}
 """Modules in operations that the oracle knows, by those whose own it does not: `restated`."""
 
-__all__ = ["Claim", "Pick", "accepts", "build_module", "same", "spec"]
+__all__ = ["Claim", "Pick", "accepts", "build_module", "refuses", "same", "spec"]
 
 
 def accepts(function: Callable[..., Any], parameter: str) -> bool:

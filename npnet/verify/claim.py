@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from npnet.contract import Array, SparseGrad, State
+from npnet.contract import Array, NpnetError, SparseGrad, State
 from npnet.verify.case import Case, Config, OptimizerCase, map_leaves
 from npnet.verify.draw import data
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from npnet.verify.spec import Spec
 
 _DIGITS = 9  # to which the numbers in a claim are meant
+_REFUSALS = (NpnetError, RuntimeError, ValueError, IndexError)  # npnet's, and those of torch
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,15 @@ class Ask:
         return after
 
     def state(self, config: Config) -> dict[str, Array]:
-        """A state for a configuration, as it is drawn where a claim gives none."""
+        """A state for a configuration, as it is drawn where a claim gives none.
+
+        A configuration that the twin refuses has none.
+        """
         rng = np.random.default_rng(0)
-        wanted = self.spec.state(config).items()
+        try:
+            wanted = self.spec.state(config).items()
+        except _REFUSALS:
+            return {}
         return {name: data(v, rng, ("normal",), "float64")[0] for name, v in wanted}
 
 
@@ -134,6 +141,18 @@ def same(got: Any, want: Any) -> bool:
         near = np.abs(a - b) <= 10.0**-_DIGITS * np.maximum(1.0, np.abs(b))
         near &= np.isfinite(b)
     return bool((near | (a == b) | (np.isnan(a) & np.isnan(b))).all())
+
+
+def refuses(question: Callable[[], Any]) -> bool:
+    """Whether a question raises, as torch and npnet do where arguments have no meaning.
+
+    Ask nothing but the question in it: what else raises would pass for a refusal.
+    """
+    try:
+        question()
+    except _REFUSALS:
+        return True
+    return False
 
 
 @dataclass(frozen=True)
