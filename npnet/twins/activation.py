@@ -1,5 +1,7 @@
 """Twins of the smooth activations."""
 
+from math import inf, nan
+
 from torch import nn
 
 from npnet.twins.spec import Claim, Pick, same, spec
@@ -24,6 +26,10 @@ def anything(pick: Pick, *kinks: float) -> Values:
                 and same(ask([-1000.0, 1000.0]).dx, [0.0, 0.0])
             ),
         ),
+        Claim(
+            "The gradient comes of the output: dy · y (1 - y), at most a quarter of dy.",
+            lambda ask: same(ask([0.0, 1.0], dy=[8.0, 1.0]).dx, [2.0, 0.19661193324148185]),
+        ),
     ),
 )
 def Sigmoid(pick: Pick) -> Drawn:
@@ -35,7 +41,9 @@ def Sigmoid(pick: Pick) -> Drawn:
     claims=(
         Claim(
             "The gradient comes of the output: dy (1 - y²), 0 where y has reached 1.",
-            lambda ask: same(ask([0.0, 40.0], dy=[2.0, 2.0]).dx, [2.0, 0.0]),
+            lambda ask: same(
+                ask([0.0, 1.0, 40.0], dy=[2.0, 1.0, 2.0]).dx, [2.0, 0.41997434161402614, 0.0]
+            ),
         ),
     ),
 )
@@ -50,6 +58,13 @@ def Tanh(pick: Pick) -> Drawn:
             "By default Φ is the exact distribution function of the normal distribution (erf).",
             lambda ask: same(ask([1.0]).y, [0.8413447460685429]),
         ),
+        Claim(
+            "approximate='tanh' is another function, by up to 5e-4, with a slope of its own.",
+            lambda ask: (
+                same(ask([1.0], approximate="tanh").y, [0.8411919906082768])
+                and same(ask([1.0], approximate="tanh").dx, [1.0829640838457826])
+            ),
+        ),
     ),
 )
 def GELU(pick: Pick) -> Drawn:
@@ -62,6 +77,10 @@ def GELU(pick: Pick) -> Drawn:
         Claim(
             "The sigmoid is that of x itself: it is swish with beta = 1.",
             lambda ask: same(ask([1.0]).y, [0.7310585786300049]),
+        ),
+        Claim(
+            "-inf gives nan, not 0, to which it tends.",
+            lambda ask: same(ask([-inf]).y, [nan]),
         ),
         Claim(
             "Far from 0 it is x or 0, and its slope 1 or 0.",
@@ -115,6 +134,10 @@ def LogSigmoid(pick: Pick) -> Drawn:
             lambda ask: same(ask([2.5], beta=2.0, threshold=4.0).y, [2.5]),
         ),
         Claim(
+            "Above 20, the default threshold, y is x and the slope 1 to the last digit.",
+            lambda ask: float(ask([21.0]).y[0]) == 21.0 and float(ask([21.0]).dx[0]) == 1.0,
+        ),
+        Claim(
             "Where beta · x equals threshold, the logarithm is taken still.",
             lambda ask: same(ask([2.0], beta=2.0, threshold=4.0).dx, [0.9820137900379085]),
         ),
@@ -135,8 +158,8 @@ def Softplus(pick: Pick) -> Drawn:
     nn.Softsign,
     claims=(
         Claim(
-            "The slope at 0 is 1, on either side.",
-            lambda ask: same(ask([0.0, -0.0]).dx, [1.0, 1.0]),
+            "The slope is 1 / (1 + |x|)²: smooth at 0, and the same on either side.",
+            lambda ask: same(ask([0.0, -0.0, 1.0, -1.0]).dx, [1.0, 1.0, 0.25, 0.25]),
         ),
     ),
 )
