@@ -10,10 +10,11 @@ from npnet.verify.case import Example
 from npnet.verify.claim import Ask, refuses, same
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.targets import native
+from tests.mutants._unseen import UNSEEN
 from tests.studies.mutants import all_mutants
 from tests.studies.soak import torch_twin
 
-MUTANTS = all_mutants()
+MUTANTS = [*all_mutants(), *UNSEEN]
 CLAIMS = [(name, claim) for name, spec in SPECS.items() for claim in spec.claims]
 ids = [f"{name}: {claim.text}" for name, claim in CLAIMS]
 

@@ -73,9 +73,7 @@ def _max_claims(axes: int) -> tuple[Claim, ...]:
             "A nan is larger than any number, and the last of several nans gets the gradient.",
             lambda ask: (
                 same(_line(ask, axes, [nan, 1.0, nan, 2.0], 1).y.ravel(), [nan])
-                and same(
-                    _line(ask, axes, [nan, 1.0, nan, 2.0], 1).dx.ravel(), [0.0, 0.0, 1.0, 0.0]
-                )
+                and same(_line(ask, axes, [nan, 1.0, nan, 2.0], 1).dx.ravel(), [0.0, 0.0, 1.0, 0.0])
             ),
         ),
         Claim(

@@ -1,12 +1,12 @@
 """Twins of the binary cross entropies."""
 
-from math import inf, log
+from math import inf, log, nan
 
 import numpy as np
 from torch import nn
 
 from npnet.twins._losses import either_kind, in_order, integers, reduction
-from npnet.twins.spec import Claim, Pick, same, spec
+from npnet.twins.spec import Claim, Pick, refuses, same, spec
 from npnet.verify.draw import Values
 from npnet.verify.spec import Drawn
 
@@ -33,6 +33,25 @@ def _weight(pick: Pick, shape: tuple[int, ...]) -> Values | None:
         Claim(
             "Logarithms stop at -100: a sure prediction that is wrong costs 100, not infinity.",
             lambda ask: same(ask([0.0, 1.0], [1.0, 0.0], reduction="none").y, [100.0, 100.0]),
+        ),
+        Claim(
+            "The gradient has p (1 - p) no smaller than 1e-12: a sure prediction that is wrong has "
+            "one of 1e12. torch's floor is float32(1e-12), 4e-9 smaller, and both are right.",
+            lambda ask: abs(float(ask([0.0], [1.0]).dx[0]) / -1e12 - 1) < 1e-8,
+        ),
+        Claim(
+            "Predictions are probabilities, not logits: anything outside of 0 … 1 raises an error.",
+            lambda ask: (
+                same(ask([0.25], [1.0]).y, 2 * log(2)) and refuses(lambda: ask([1.5], [1.0]))
+            ),
+        ),
+        Claim(
+            "Prediction and target have one shape; nothing is broadcast.",
+            lambda ask: refuses(lambda: ask([[0.5, 0.25]], [[1.0]])),
+        ),
+        Claim(
+            "The mean over nothing is nan, the sum 0.",
+            lambda ask: same(ask([], []).y, nan) and same(ask([], [], reduction="sum").y, 0.0),
         ),
         Claim(
             "The mean is over all elements, whatever their weights.",
@@ -77,6 +96,34 @@ def BCELoss(pick: Pick) -> Drawn:
             "A large logit overflows nothing.",
             lambda ask: same(ask([1000.0, -1000.0], [0.0, 1.0]).y, 1000.0),
         ),
+        Claim(
+            "weight multiplies everything, and the mean is over all elements all the same.",
+            lambda ask: same(
+                ask([0.0, 0.0], [1.0, 0.0], state={"weight": [1.0, 3.0]}, weight=np.ones(2)).y,
+                2 * log(2),
+            ),
+        ),
+        Claim(
+            "pos_weight holds a number for every class, of which the last axis is, not the second.",
+            lambda ask: same(
+                ask(
+                    [[[0.0, 0.0], [0.0, 0.0]]],
+                    [[[1.0, 1.0], [1.0, 1.0]]],
+                    reduction="none",
+                    state={"pos_weight": [1.0, 3.0]},
+                    pos_weight=np.ones(2),
+                ).y,
+                [[[log(2), 3 * log(2)]] * 2],
+            ),
+        ),
+        Claim(
+            "Prediction and target have one shape; nothing is broadcast.",
+            lambda ask: refuses(lambda: ask([[0.5, 0.25]], [[1.0]])),
+        ),
+        Claim(
+            "The target has a gradient: -x, where there is no pos_weight.",
+            lambda ask: same(ask([3.0], [0.5]).dxs[1], [-3.0]),
+        ),
     ),
 )
 def BCEWithLogitsLoss(pick: Pick) -> Drawn:
@@ -99,6 +146,12 @@ def BCEWithLogitsLoss(pick: Pick) -> Drawn:
             lambda ask: same(
                 ask([[0.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]], reduction="none").y,
                 [log(2), log(2)],
+            ),
+        ),
+        Claim(
+            "Targets are 0 and 1, one for every class, and no lists of labels.",
+            lambda ask: same(
+                ask([[3.0, -1.0]], [[1.0, 0.0]]).dx, [[-0.023712936588783296, 0.13447071068499755]]
             ),
         ),
         Claim(
@@ -143,6 +196,13 @@ def MultiLabelSoftMarginLoss(pick: Pick) -> Drawn:
         Claim(
             "Targets are 1 and -1: a target of 0 costs log 2 whatever the prediction.",
             lambda ask: same(ask([3.0], [0.0]).y, log(2)) and same(ask([3.0], [0.0]).dx, [0.0]),
+        ),
+        Claim(
+            "It is the logistic loss of 1 and -1: BCEWithLogitsLoss of 1 and 0 is the same.",
+            lambda ask: (
+                same(ask([2.0], [1.0]).y, 0.1269280110429726)
+                and same(ask([2.0], [-1.0]).y, 2.1269280110429727)
+            ),
         ),
     ),
 )

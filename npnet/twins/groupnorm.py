@@ -5,13 +5,13 @@ from typing import Any
 
 from torch import nn
 
-from npnet.twins.spec import Claim, Pick, accepts, same, spec
+from npnet.twins.spec import Claim, Pick, accepts, refuses, same, spec
 from npnet.verify.spec import Drawn
 
 
-def _four(ask: Any, groups: int, **config: Any) -> Any:
-    """Four channels of one value each, in two samples."""
-    x = [[0.0, 2.0, 5.0, 9.0], [1.0, 3.0, 0.0, 4.0]]
+def _four(ask: Any, groups: int, x: Any = None, **config: Any) -> Any:
+    """Four channels, by default of one value each, in two samples."""
+    x = [[0.0, 2.0, 5.0, 9.0], [1.0, 3.0, 0.0, 4.0]] if x is None else x
     return ask(x, num_groups=groups, num_channels=4, affine=False, **config)
 
 
@@ -25,6 +25,21 @@ _CLAIMS = (
     Claim(
         "It normalises by the biased variance, and eps is added to it, inside of the root.",
         lambda ask: same(_four(ask, 2, eps=3.0).y[0][:2], [-0.5, 0.5]),
+    ),
+    Claim(
+        "num_groups is the number of groups, not their size, and has to divide the channels.",
+        lambda ask: (
+            same(_four(ask, 4, [[[1.0, 3.0]] * 4], eps=0.0).y[0, 0], [-1.0, 1.0])
+            and refuses(lambda: _four(ask, 3))
+        ),
+    ),
+    Claim(
+        "Samples are normalised one by one: there are no running statistics, and evaluation is no "
+        "other thing.",
+        lambda ask: same(
+            _four(ask, 1, eps=0.0, x=[[0.0, 2.0, 0.0, 2.0], [8.0, 9.0, 9.0, 8.0]]).y,
+            [[-1.0, 1.0, -1.0, 1.0], [-1.0, 1.0, 1.0, -1.0]],
+        ),
     ),
     Claim(
         "weight and bias hold one number per channel, not one per group.",

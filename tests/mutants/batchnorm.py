@@ -75,6 +75,11 @@ _OWN: Mistakes = [
         "next running_mean",
     ),
     (
+        "lets an empty batch into the running statistics",
+        {"    if n == 0:\n        return": "    if n < 0:\n        return"},
+        "next running_mean",
+    ),
+    (
         "averages with the count before this batch",
         {"else 1 / int(seen)": "else 1 / max(int(seen) - 1, 1)"},
         "next running_mean",

@@ -113,6 +113,7 @@ _PROBABILITIES = [
         "y",
     ),
     ("divides by the weights", {"n = p.size": "n = np.broadcast_to(w, p.shape).sum()"}, "y"),
+    ("is 0 for nothing", {"n = p.size": "n = max(p.size, 1)"}, "y"),
     ("forgets weight backwards", {_P_G: "g = reduced.back(dy, n)\n            least"}, DX),
     ("has the gradient of the logit", {_DP: "dp = g * (p - t)"}, DX),
     ("has no floor under p (1 - p)", {_DP: "dp = g * (p - t) / (p * (1 - p))"}, DX),

@@ -20,6 +20,11 @@ _CONV: list[tuple[str, Edits, str]] = [
         {_W: 'W, rows = np.flip(state["weight"], (*range(2, axes + 2),)), '},
         "y",
     ),
+    (
+        "takes the weight for a transposed convolution's, inputs first",
+        {_W: 'W, rows = state["weight"].reshape(-1, layer.out_channels, *kernel).swapaxes(0, 1), '},
+        "y",
+    ),
     ("ignores the bias", {'y += state["bias"].reshape(-1, *[1] * axes)': "pass"}, "y"),
     (
         "ignores the dilation but in the size of the output",
