@@ -72,6 +72,7 @@ def test_every_module_optimizer_and_schedule_has_claims():
         (ValueError, True),
         (RuntimeError, True),
         (IndexError, True),
+        (AssertionError, True),
         (ShapeError, True),
         (None, False),
     ],

@@ -1,22 +1,42 @@
 """Twins of the losses over classes."""
 
-from math import inf, log
+from math import inf, log, nan
 
 import numpy as np
 from torch import nn
 
 from npnet.twins._losses import PAIRS, in_order, reduction
-from npnet.twins.spec import Claim, Pick, same, spec
+from npnet.twins.spec import Claim, Pick, refuses, same, spec
 from npnet.verify.draw import Values
 from npnet.verify.spec import Drawn
 
 _HALF = log(2.0)  # the loss of one of two classes of probability 1/2
+
+_RANGE = Claim(
+    "A label that is no class raises an error, unless it is ignore_index, whatever that is.",
+    lambda ask: (
+        same(ask([[1.0, 1.0]], [2], ignore_index=2, reduction="sum").y, 0.0)
+        and refuses(lambda: ask([[1.0, 1.0]], [2]))
+        and refuses(lambda: ask([[1.0, 1.0]], [-1]))
+    ),
+)
 
 
 @spec(
     nn.CrossEntropyLoss,
     positive={"weight"},
     claims=(
+        Claim(
+            "It takes logits, and puts the softmax before the logarithm itself.",
+            lambda ask: same(ask([[0.0, log(3)]], [1]).y, log(4 / 3)),
+        ),
+        Claim(
+            "The classes are the second axis, (N, C, …), not the last one.",
+            lambda ask: same(
+                ask([[[0.0, 0.0], [0.0, log(3)]]], [[0, 1]], reduction="none").y,
+                [[_HALF, log(4 / 3)]],
+            ),
+        ),
         Claim(
             "The mean divides by the sum of the weights of the labels, not by their number.",
             lambda ask: same(
@@ -30,12 +50,15 @@ _HALF = log(2.0)  # the loss of one of two classes of probability 1/2
             ),
         ),
         Claim(
-            "Labels equal to ignore_index are not counted; the mean over none is nan.",
+            "Labels equal to ignore_index, by default -100, are not counted; the mean over none is "
+            "nan, the sum 0.",
             lambda ask: (
                 same(ask([[0.0, 0.0], [3.0, 0.0]], [0, -100]).y, _HALF)
-                and same(ask([[0.0, 0.0]], [-100]).y, float("nan"))
+                and same(ask([[0.0, 0.0]], [-100]).y, nan)
+                and same(ask([[0.0, 0.0]], [-100], reduction="sum").y, 0.0)
             ),
         ),
+        _RANGE,
         Claim(
             "Smoothing spreads over all classes, that of the label included.",
             lambda ask: same(
@@ -43,8 +66,35 @@ _HALF = log(2.0)  # the loss of one of two classes of probability 1/2
             ),
         ),
         Claim(
-            "The mean over targets of probabilities divides by the number of samples.",
-            lambda ask: same(ask([[0.0, 0.0]], [[0.5, 0.5]]).y, _HALF),
+            "With class weights smoothing weighs every class by its own, and the mean divides by "
+            "the weight of the label all the same.",
+            lambda ask: same(
+                ask(
+                    [[0.0, 0.0]],
+                    [0],
+                    state={"weight": [1.0, 3.0]},
+                    weight=np.ones(2),
+                    label_smoothing=0.5,
+                ).y,
+                (0.5 * 1 + 0.25 * (1 + 3)) * _HALF,
+            ),
+        ),
+        Claim(
+            "The mean over targets of probabilities divides by the number of samples, also with "
+            "class weights.",
+            lambda ask: same(
+                ask(
+                    [[0.0, 0.0]] * 2,
+                    [[0.5, 0.5]] * 2,
+                    state={"weight": [1.0, 3.0]},
+                    weight=np.ones(2),
+                ).y,
+                2 * _HALF,
+            ),
+        ),
+        Claim(
+            "A target of probabilities is one of the shape of the prediction, and has a gradient.",
+            lambda ask: same(ask([[0.0, 0.0]], [[0.0, 1.0]]).dxs[1], [[_HALF, _HALF]]),
         ),
     ),
 )
@@ -115,10 +165,17 @@ def _labels(pick: Pick, shape: tuple[int, ...], classes: int, ignored: int) -> V
         Claim(
             "The mean over labels that are all ignored is nan, their sum is 0.",
             lambda ask: (
-                same(ask([[1.0, 2.0]], [-100]).y, float("nan"))
+                same(ask([[1.0, 2.0]], [-100]).y, nan)
                 and same(ask([[1.0, 2.0]], [-100], reduction="sum").y, 0.0)
             ),
         ),
+        Claim(
+            "The classes are the second axis, (N, C, …), not the last one.",
+            lambda ask: same(
+                ask([[[1.0, 2.0], [3.0, 4.0]]], [[0, 1]], reduction="none").y, [[-1.0, -4.0]]
+            ),
+        ),
+        _RANGE,
     ),
 )
 def NLLLoss(pick: Pick) -> Drawn:
@@ -152,6 +209,14 @@ def NLLLoss(pick: Pick) -> Drawn:
             "The prediction is a logarithm and the target is none, unless log_target=True.",
             lambda ask: (
                 same(ask([-1.0], [1.0]).y, 1.0) and same(ask([-1.0], [0.0], log_target=True).y, 1.0)
+            ),
+        ),
+        Claim(
+            "It is Σ t (log t - x), what the target diverges from the prediction: the prediction, "
+            "which comes first, is the one that t is held against.",
+            lambda ask: same(
+                ask([log(0.5), log(0.5)], [0.25, 0.75], reduction="sum").y,
+                0.25 * log(0.5) + 0.75 * log(1.5),
             ),
         ),
         Claim(

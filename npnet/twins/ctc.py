@@ -16,6 +16,44 @@ _EVEN = [[[_HALF, _HALF]], [[_HALF, _HALF]]]  # two steps, one sequence, two sym
     batched=lambda config: False,  # vmap has no rule for it
     claims=(
         Claim(
+            "log_probs is (T, N, C), with time first, and holds logarithms.",
+            # one step, two sequences: the label's probabilities are 1/2 and 1/4
+            lambda ask: same(
+                ask(
+                    [[[_HALF, _HALF], [log(0.75), log(0.25)]]],
+                    [[1], [1]],
+                    (1, 1),
+                    (1, 1),
+                    reduction="none",
+                ).y,
+                [log(2), log(4)],
+            ),
+        ),
+        Claim(
+            "The blank is class 0, or what blank says; TensorFlow's is the last one.",
+            lambda ask: (
+                same(ask([[[log(0.75), log(0.25)]]], [[1]], (1,), (1,)).y, log(4))
+                and same(ask([[[log(0.75), log(0.25)]]], [[0]], (1,), (1,), blank=1).y, log(4 / 3))
+            ),
+        ),
+        Claim(
+            "Targets may be rows that are padded, or all one after the other.",
+            lambda ask: (
+                same(
+                    ask([[[_HALF, _HALF]] * 2] * 2, [[1, 0], [1, 1]], (2, 2), (1, 0)).dx,
+                    ask([[[_HALF, _HALF]] * 2] * 2, [1], (2, 2), (1, 0)).dx,
+                )
+                and same(
+                    ask([[[_HALF, _HALF]] * 2] * 2, [1], (2, 2), (1, 0), reduction="sum").y,
+                    log(4 / 3) + log(4),
+                )
+            ),
+        ),
+        Claim(
+            "Behind its length an input has a gradient of 0, without exp(log_probs) too.",
+            lambda ask: same(ask(_EVEN, [[1]], (1,), (1,)).dx, [[[0.5, 0.5 - 1.0]], [[0.0, 0.0]]]),
+        ),
+        Claim(
             "The gradient of log_probs is the derivative plus exp(log_probs): right once it has "
             "passed through log_softmax, to which that adds nothing.",
             # blank 1, label 1 -> aa, -a, a-: three of four paths. The derivative of -log p is

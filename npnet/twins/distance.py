@@ -35,12 +35,25 @@ _PAIRS = (
             ),
         ),
         Claim(
+            "eps is 1e-8 by default, and the gradient at 0 as large as its inverse.",
+            lambda ask: (
+                same(ask([[0.0, 0.0]], [[3.0, 4.0]], eps=1e-8).dx[0] * 1e-8, [0.6, 0.8])
+                and same(ask([[0.0, 0.0]], [[3.0, 4.0]]).dx[0] * 1e-8, [0.6, 0.8])
+            ),
+        ),
+        Claim(
             "The gradient does not see that a norm was raised to eps.",
             lambda ask: same(ask([[0.25, 0.0]], [[1.0, 0.0]], eps=0.5).dx, [[1.0, 0.0]]),
         ),
         Claim(
             "The default axis is 1, not the last.",
             lambda ask: same(ask([[[1.0], [1.0]]], [[[1.0], [1.0]]]).y, [[1.0]]),
+        ),
+        Claim(
+            "It is a similarity, 1 for what has one direction, and no distance.",
+            lambda ask: same(
+                ask([[1.0, 0.0]] * 3, [[2.0, 0.0], [0.0, 1.0], [-3.0, 0.0]]).y, [1.0, 0.0, -1.0]
+            ),
         ),
     ),
 )
@@ -63,6 +76,12 @@ def CosineSimilarity(pick: Pick) -> Drawn:
             lambda ask: (
                 same(ask([1.0, 1.0], [1.0, 1.0], eps=0.5).y, sqrt(0.5))
                 and same(ask([1.0, 1.0], [1.0, 1.0], eps=0.5).dx, [sqrt(0.5), sqrt(0.5)])
+            ),
+        ),
+        Claim(
+            "The distance is along the last axis: rows are held against rows, not all against all.",
+            lambda ask: same(
+                ask([[0.0, 3.0], [1.0, 1.0]], [[4.0, 0.0], [1.0, 1.0]], eps=0.0).y, [5.0, 0.0]
             ),
         ),
         Claim(

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from npnet.verify.spec import Spec
 
 _DIGITS = 9  # to which the numbers in a claim are meant
-_REFUSALS = (NpnetError, RuntimeError, ValueError, IndexError)  # npnet's, and those of torch
+# npnet's, and those of torch
+_REFUSALS = (NpnetError, RuntimeError, ValueError, IndexError, AssertionError)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,11 @@ MUTANTS = [
             "forward",
         ),
         (
+            "forgets the bias of the head",
+            {"len(self.cutoffs), self.head_bias)": "len(self.cutoffs), False)"},
+            "y 0",
+        ),
+        (
             "the softmax of a tail runs over the samples",
             {"log_p = log_softmax(scores.y, 1)": "log_p = log_softmax(scores.y, 0)"},
             "y 0",

@@ -86,6 +86,27 @@ _ATTENTION: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
         ("gradient of bias_k", "gradient of bias_v", "y", "y 0", "y 1"),
     ),
     (
+        "takes the batch to come first always",
+        {
+            "x[None] if one else x if self.batch_first": "x[None] if one else x if True",
+            "x[0] if one else x if self.batch_first": "x[0] if one else x if True",
+        },
+        (*_ANY, "forward"),
+    ),
+    (
+        "takes the projections in the order k, q, v",
+        {
+            'Ws = np.split(state["in_proj_weight"], 3)': "Ws = [\n                "
+            'np.split(state["in_proj_weight"], 3)[i] for i in (1, 0, 2)\n            ]'
+        },
+        _ANY,
+    ),
+    (
+        "takes the numbers of a mask for booleans",
+        {"if mask.dtype == bool else mask": "if True else mask"},
+        _ANY,
+    ),
+    (
         "forgets the projection of a softmax's gradient",
         {_P: "dS = P * dP"},
         (_QUERY, _KEY),
