@@ -7,7 +7,7 @@ import numpy as np
 from torch import nn
 
 from npnet.twins.activation import anything
-from npnet.twins.spec import Claim, Pick, same, spec
+from npnet.twins.spec import Claim, Pick, refuses, same, spec
 from npnet.verify.case import Config
 from npnet.verify.claim import Ask, Told
 from npnet.verify.spec import Drawn
@@ -49,16 +49,54 @@ def _ones(ask: Ask, *shape: int) -> Any:
     return ask(np.ones(shape), p=0.5, training=True).y
 
 
-_EVALUATION = Claim(
-    "Evaluation changes nothing: what training drops is made up for in training, by 1 / (1 - p).",
-    lambda ask: (
-        same(ask(np.ones((2, 3, 4)), p=0.5, training=False).y, np.ones((2, 3, 4)))
-        and set(np.unique(ask(np.ones((9, 9, 4)), p=0.75, training=True).y)) == {0.0, 4.0}
-    ),
-)
+def _claims(*shape: int) -> tuple[Claim, ...]:
+    """What holds of whatever drops to 0, asked of ones of a shape with many entries of a mask."""
+    return (
+        Claim(
+            "Evaluation changes nothing: what training drops is made up for in training, by "
+            "1 / (1 - p).",
+            lambda ask: (
+                same(ask(np.ones(shape), p=0.5, training=False).y, np.ones(shape))
+                and set(np.unique(ask(np.ones(shape), p=0.75, training=True).y)) == {0.0, 4.0}
+            ),
+        ),
+        *_mask_claims(*shape),
+        Claim(
+            "The gradient goes through the mask, and the factor, of the forward pass.",
+            lambda ask: same(*_both(ask(np.ones(shape), p=0.25, training=True))),
+        ),
+        Claim(
+            "With p=1 everything is 0, and the gradient too.",
+            lambda ask: (
+                same(ask(np.ones(shape), p=1.0, training=True).y, np.zeros(shape))
+                and same(ask(np.ones(shape), p=1.0, training=True).dx, np.zeros(shape))
+            ),
+        ),
+    )
 
 
-@spec(nn.Dropout, draws=_draws, batched=_batched, reads_mask=True, claims=(_EVALUATION,))
+def _mask_claims(*shape: int) -> tuple[Claim, ...]:
+    return (
+        Claim(
+            "p is the share that is dropped, not the one that is kept, and lies in 0 … 1.",
+            lambda ask: (
+                0.75 < _share_of_least(ask(np.ones(shape), p=0.875, training=True).y) < 1
+                and refuses(lambda: ask(np.ones(shape), p=1.5, training=True))
+            ),
+        ),
+    )
+
+
+def _both(told: Told) -> tuple[Any, Any]:
+    return told.y, told.dx
+
+
+def _share_of_least(y: Any) -> float:
+    """Which share of the elements is the smallest there is."""
+    return float((np.asarray(y) == np.min(y)).mean())
+
+
+@spec(nn.Dropout, draws=_draws, batched=_batched, reads_mask=True, claims=_claims(20, 20))
 def Dropout(pick: Pick) -> Drawn:
     return _config(pick), (anything(pick),)
 
@@ -69,6 +107,7 @@ def Dropout(pick: Pick) -> Drawn:
     batched=_batched,
     reads_mask=lambda shape: _channels(shape, len(shape) - 1),
     claims=(
+        *_claims(20, 20, 2),
         Claim(
             "A channel is dropped as a whole: (N, C, L) has a mask of (N, C, 1).",
             lambda ask: _alike(_ones(ask, 4, 5, 3), (2,)),
@@ -89,6 +128,7 @@ def Dropout1d(pick: Pick) -> Drawn:
     batched=_batched,
     reads_mask=lambda shape: _channels(shape, 2),
     claims=(
+        *_claims(20, 20, 2, 1),
         Claim(
             "Three axes are (N, C, L), not (C, H, W): the mask is (N, C, 1).",
             lambda ask: (
@@ -112,6 +152,7 @@ def Dropout2d(pick: Pick) -> Drawn:
     batched=_batched,
     reads_mask=lambda shape: _channels(shape, 2 if len(shape) == 5 else 1),
     claims=(
+        *_claims(20, 20, 2, 1, 1),
         Claim(
             "Four axes are (C, D, H, W), without a batch: the mask is (C, 1, 1, 1).",
             lambda ask: _alike(_ones(ask, 20, 2, 2, 2), (1, 2, 3)),
@@ -127,6 +168,9 @@ def Dropout3d(pick: Pick) -> Drawn:
     return _config(pick), (pick.values("x", shape),)
 
 
+_SATURATION = 1.7580993408473766  # what SELU goes to far below 0
+
+
 def _long(ask: Ask, *shape: int, p: float) -> Told:
     """Answers to numbers whose mean is 0 and whose variance is 1."""
     x = np.resize([1.0, -1.0], prod(shape)).reshape(shape)
@@ -139,10 +183,9 @@ def _levels(y: Any) -> list[float]:
 
 def _expected_levels(p: float) -> list[float]:
     """a x + b for x in {1, -1}, and a (-1.7581) + b where x was dropped."""
-    saturation = 1.7580993408473766
-    a = 1 / np.sqrt((1 - p) * (1 + p * saturation**2))
-    b = a * p * saturation
-    return sorted(round(float(a * x + b), 9) for x in (1.0, -1.0, -saturation))
+    a = 1 / np.sqrt((1 - p) * (1 + p * _SATURATION**2))
+    b = a * p * _SATURATION
+    return sorted(round(float(a * x + b), 9) for x in (1.0, -1.0, -_SATURATION))
 
 
 _LEVELS = Claim(
@@ -152,17 +195,32 @@ _LEVELS = Claim(
 )
 
 
+def _alpha_claims(*shape: int) -> tuple[Claim, ...]:
+    return (
+        Claim(
+            "Evaluation changes nothing: there is no factor a, and no shift b.",
+            lambda ask: same(ask(np.ones(shape), p=0.5, training=False).y, np.ones(shape)),
+        ),
+        *_mask_claims(*shape),
+        Claim(
+            "The gradient is a dy where x was kept, and 0 where it was dropped.",
+            lambda ask: (
+                _levels(ask(np.ones(shape), p=0.25, training=True).dx)
+                == [0.0, round(1 / np.sqrt(0.75 * (1 + 0.25 * _SATURATION**2)), 9)]
+            ),
+        ),
+        Claim(
+            "With p=1 everything is 0, without the shift.",
+            lambda ask: same(ask(np.ones(shape), p=1.0, training=True).y, np.zeros(shape)),
+        ),
+    )
+
+
 @spec(
     nn.AlphaDropout,
     draws=_draws,
     batched=_batched,
-    claims=(
-        _LEVELS,
-        Claim(
-            "With p=1 everything is 0.",
-            lambda ask: same(ask([1.0, -2.0], p=1.0, training=True).y, [0.0, 0.0]),
-        ),
-    ),
+    claims=(_LEVELS, *_alpha_claims(20, 20)),
 )
 def AlphaDropout(pick: Pick) -> Drawn:
     return _config(pick), (anything(pick),)
@@ -174,6 +232,7 @@ def AlphaDropout(pick: Pick) -> Drawn:
     batched=_batched,
     claims=(
         _LEVELS,
+        *_alpha_claims(20, 20, 2),
         Claim(
             "The first two axes are N and C whatever follows: (2, 3) has a mask of its own shape.",
             lambda ask: (

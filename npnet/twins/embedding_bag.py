@@ -2,7 +2,8 @@
 
 from torch import nn
 
-from npnet.twins.spec import Claim, Pick, same, spec
+from npnet.twins.spec import Claim, Pick, refuses, same, spec
+from npnet.verify.claim import Ask, Told
 from npnet.verify.spec import Drawn
 
 _ROWS = {"weight": [[1.0], [5.0], [-2.0]]}
@@ -15,6 +16,11 @@ _STARTS = {
 }
 
 
+def _weighted(ask: Ask, mode: str) -> Told:
+    """Rows 1 and 5 in a bag, with the weights 2 and 1."""
+    return ask([0, 1], [0], [2.0, 1.0], state=_ROWS, num_embeddings=3, embedding_dim=1, mode=mode)
+
+
 @spec(
     nn.EmbeddingBag,
     fragile=True,
@@ -22,6 +28,30 @@ _STARTS = {
     mutates=lambda config: ("weight",) if config["max_norm"] is not None else (),
     ignores={"sparse"},
     claims=(
+        Claim(
+            "By default a bag is the mean of its rows, not their sum.",
+            lambda ask: same(
+                ask([[0, 1]], state=_ROWS, num_embeddings=3, embedding_dim=1).y, [[3.0]]
+            ),
+        ),
+        Claim(
+            "offsets say where each bag begins, the first of them at 0, or an error is raised.",
+            lambda ask: (
+                same(
+                    ask([0, 1, 2], [0, 1], state=_ROWS, num_embeddings=3, embedding_dim=1).y,
+                    [[1.0], [1.5]],
+                )
+                and refuses(lambda: ask([0, 1], [1], num_embeddings=3, embedding_dim=1))
+            ),
+        ),
+        Claim(
+            "per_sample_weights multiply the rows, with mode='sum' only; others raise an error.",
+            lambda ask: (
+                same(_weighted(ask, "sum").y, [[7.0]])
+                and same(_weighted(ask, "sum").dxs[-1], [1.0, 5.0])
+                and refuses(lambda: _weighted(ask, "mean"))
+            ),
+        ),
         Claim(
             "An empty bag is 0, also for mode='max'.",
             lambda ask: all(

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from npnet.twins.spec import Claim, Pick, same, spec
+from npnet.twins.spec import Claim, Pick, refuses, same, spec
 from npnet.verify.spec import Drawn
 
 
@@ -13,6 +13,14 @@ from npnet.verify.spec import Drawn
         Claim(
             "By default the first axis stays: it is the batch.",
             lambda ask: ask([[[1.0], [2.0]]] * 3).y.shape == (3, 2),
+        ),
+        Claim(
+            "end_dim is one of the axes that are made into one, other than in a slice.",
+            lambda ask: ask([[[[1.0]] * 2] * 3], start_dim=0, end_dim=1).y.shape == (3, 2, 1),
+        ),
+        Claim(
+            "The last axis varies fastest, as in C.",
+            lambda ask: same(ask([[[1.0, 2.0], [3.0, 4.0]]]).y, [[1.0, 2.0, 3.0, 4.0]]),
         ),
     ),
 )
@@ -42,6 +50,17 @@ _SIZES = ((2, 2), (3, -1), (-1,), (1, -1, 2), (4,), (-1, 2), (2, 0), (5, 1, 1))
                 [[0.0, 1.0], [2.0, 3.0]],
             ),
         ),
+        Claim(
+            "One of the sizes may be -1, what is left; they have to multiply up to the axis.",
+            lambda ask: (
+                ask([[0.0] * 6], dim=1, unflattened_size=(2, -1)).y.shape == (1, 2, 3)
+                and refuses(lambda: ask([[0.0] * 6], dim=1, unflattened_size=(2, 4)))
+            ),
+        ),
+        Claim(
+            "dim may be negative; the new axes stand where the old one stood.",
+            lambda ask: ask([[[0.0]] * 4], dim=-2, unflattened_size=(2, 2)).y.shape == (1, 2, 2, 1),
+        ),
     ),
 )
 def Unflatten(pick: Pick) -> Drawn:
@@ -63,6 +82,12 @@ def Unflatten(pick: Pick) -> Drawn:
         Claim(
             "It takes any arguments, and they mean nothing.",
             lambda ask: same(ask([1.0, 2.0], p=0.5, training=True).y, [1.0, 2.0]),
+        ),
+        Claim(
+            "x and the gradient pass as they are, in any shape, of one element too.",
+            lambda ask: (
+                same(ask([[-3.0]]).y, [[-3.0]]) and same(ask([[-3.0]], dy=[[2.0]]).dx, [[2.0]])
+            ),
         ),
     ),
 )

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from npnet.twins.conv import images, pair
-from npnet.twins.spec import Claim, Pick, same, spec
+from npnet.twins.spec import Claim, Pick, refuses, same, spec
 from npnet.verify.spec import Drawn
 
 
@@ -39,6 +39,26 @@ def _windows(pick: Pick) -> tuple[dict[str, Any], tuple[int, int], Any]:
                 [[1.0, 2.0], [2.0, 3.0], [10.0, 20.0], [20.0, 30.0]],
             ),
         ),
+        Claim(
+            "The windows run along the rows: the last axis of the image varies fastest.",
+            lambda ask: same(
+                ask([[[1.0, 2.0], [3.0, 4.0]]], kernel_size=1).y, [[1.0, 2.0, 3.0, 4.0]]
+            ),
+        ),
+        Claim(
+            "padding is zeros, and windows that do not fit are left out.",
+            lambda ask: same(
+                ask([[[1.0, 2.0, 3.0, 4.0]]], kernel_size=(1, 2), padding=(0, 1), stride=(1, 3)).y,
+                [[0.0, 3.0], [1.0, 4.0]],
+            ),
+        ),
+        Claim(
+            "dilation is how far apart the elements of a window are.",
+            lambda ask: same(
+                ask([[[1.0, 2.0, 3.0, 4.0]]], kernel_size=(1, 2), dilation=2).y,
+                [[1.0, 2.0], [3.0, 4.0]],
+            ),
+        ),
     ),
 )
 def Unfold(pick: Pick) -> Drawn:
@@ -56,6 +76,31 @@ def Unfold(pick: Pick) -> Drawn:
             lambda ask: same(
                 ask([[1.0, 2.0], [2.0, 3.0]], output_size=(1, 3), kernel_size=(1, 2)).y,
                 [[[1.0, 4.0, 3.0]]],
+            ),
+        ),
+        Claim(
+            "It takes the rows as (channel, position in the window): the channel varies slowest.",
+            lambda ask: same(
+                ask([[1.0], [2.0], [3.0], [4.0]], output_size=(1, 2), kernel_size=(1, 2)).y,
+                [[[1.0, 2.0]], [[3.0, 4.0]]],
+            ),
+        ),
+        Claim(
+            "output_size is without the padding, and says how many windows there have to be.",
+            lambda ask: (
+                same(
+                    ask(
+                        [[1.0, 3.0], [2.0, 4.0]],
+                        output_size=(1, 2),
+                        kernel_size=(1, 2),
+                        padding=(0, 1),
+                        stride=(1, 2),
+                    ).y,
+                    [[[2.0, 3.0]]],
+                )
+                and refuses(
+                    lambda: ask([[1.0, 2.0, 3.0]] * 2, output_size=(1, 3), kernel_size=(1, 2))
+                )
             ),
         ),
     ),

@@ -1,13 +1,14 @@
 """Twins of fractional max pooling."""
 
 from collections.abc import Sequence
+from math import nan
 from typing import Any
 
 import numpy as np
 from torch import nn
 
 from npnet.twins.pooling import Sizes, each
-from npnet.twins.spec import Claim, Pick, same, spec
+from npnet.twins.spec import Claim, Pick, refuses, same, spec
 from npnet.verify.case import Config, Example
 from npnet.verify.claim import Ask, Told
 from npnet.verify.spec import Drawn
@@ -89,6 +90,57 @@ def _draws(config: Config) -> bool:
     return config["_random_samples"] is None
 
 
+def _line(ask: Ask, axes: int, x: list[float], sample: float, out: int) -> Told:
+    """Rows that are alike, of which the last one is read, by windows of two."""
+    given: Config = {"_random_samples": np.full((1, 1, axes), sample)}
+    lead = (1,) * (axes - 1)
+    plane = np.broadcast_to(x, (1, *(2 * n for n in lead), len(x)))
+    return ask(plane, state=given, kernel_size=(*lead, 2), output_size=(*lead, out), **given)
+
+
+def _claims(axes: int) -> tuple[Claim, ...]:
+    return (
+        Claim(
+            "The first window begins with the plane, and the last one ends with it, whatever the "
+            "random sample.",
+            lambda ask: all(
+                same(
+                    _line(ask, axes, [1.0, 9.0, 2.0, 3.0, 4.0, 8.0, 7.0], u, 2).y.ravel(),
+                    [9.0, 8.0],
+                )
+                for u in (0.0625, 0.9375)
+            ),
+        ),
+        Claim(
+            "The gradient goes to the first of equal maxima, and a nan is larger than any number.",
+            lambda ask: same(
+                _line(ask, axes, [5.0, 5.0, 1.0, nan, 0.0], 0.5, 2).dx.reshape(-1, 5)[-1],
+                [1.0, 0.0, 0.0, 1.0, 0.0],
+            ),
+        ),
+        Claim(
+            "Windows may overlap: what they share has the sum of their gradients.",
+            lambda ask: same(
+                _line(ask, axes, [0.0, 1.0, 0.0, 5.0, 2.0], 0.5, 3).dx.reshape(-1, 5)[-1],
+                [0.0, 1.0, 0.0, 2.0, 0.0],
+            ),
+        ),
+        Claim(
+            "output_ratio is a share of the size, rounded down; exactly one of it and output_size "
+            "is given.",
+            lambda ask: (
+                ask(np.ones((1, *(7,) * axes)), kernel_size=1, output_ratio=0.5).y.shape
+                == (1, *(3,) * axes)
+                and refuses(
+                    lambda: ask(
+                        np.ones((1, *(7,) * axes)), kernel_size=1, output_ratio=0.5, output_size=3
+                    )
+                )
+            ),
+        ),
+    )
+
+
 def _six(ask: Ask, samples: Sequence[float]) -> Told:
     """Three of the rows and columns of a plane of 6 by 6, by windows of one element."""
     given: Config = {"_random_samples": np.array([[samples]])}
@@ -109,13 +161,7 @@ def _six(ask: Ask, samples: Sequence[float]) -> Told:
                 [[[0.0, 2.0, 5.0], [18.0, 20.0, 23.0], [30.0, 32.0, 35.0]]],
             ),
         ),
-        Claim(
-            "Where the last window begins is not random: it ends with the plane.",
-            lambda ask: (
-                same(_six(ask, (0.5, 0.5)).y[0, 2, 2], 35.0)
-                and same(_six(ask, (0.9375, 0.0)).y[0, 2, 2], 35.0)
-            ),
-        ),
+        *_claims(2),
     ),
 )
 def FractionalMaxPool2d(pick: Pick) -> Drawn:
@@ -141,6 +187,7 @@ def _volume(ask: Ask) -> Told:
                 and same(_volume(ask).y[0, 0, 0], [57.0, 60.0, 62.0])
             ),
         ),
+        *_claims(3),
     ),
 )
 def FractionalMaxPool3d(pick: Pick) -> Drawn:

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from npnet.twins.spec import Claim, Pick, same, spec
+from npnet.twins.spec import Claim, Pick, refuses, same, spec
 from npnet.verify.spec import Drawn
 
 _HALVES = ((2, 3), (3,), (2, 1, 3), (1,), (3, 2, 2), (0,), (2, 0), (0, 2), (33,), (1, 2, 2, 2))
@@ -16,8 +16,15 @@ _HALVES = ((2, 3), (3,), (2, 1, 3), (1,), (3, 2, 2), (0,), (2, 0), (0, 2), (33,)
             lambda ask: same(ask([3.0, 0.0]).y, [1.5]),
         ),
         Claim(
-            "By default it is the last axis that is halved.",
-            lambda ask: ask([[1.0, 1.0], [1.0, 1.0]]).y.shape == (2, 1),
+            "It is the axis dim that is halved, by default the last one.",
+            lambda ask: (
+                ask([[1.0, 1.0], [1.0, 1.0]]).y.shape == (2, 1)
+                and ask([[1.0, 1.0], [1.0, 1.0]], dim=0).y.shape == (1, 2)
+            ),
+        ),
+        Claim(
+            "The axis has to be of even size.",
+            lambda ask: same(ask([8.0, 0.0]).y, [4.0]) and refuses(lambda: ask([1.0, 2.0, 3.0])),
         ),
     ),
 )

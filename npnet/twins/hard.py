@@ -5,7 +5,7 @@ from math import nan
 from torch import nn
 
 from npnet.twins.activation import anything
-from npnet.twins.spec import Claim, Pick, same, spec
+from npnet.twins.spec import Claim, Pick, refuses, same, spec
 from npnet.verify.spec import Drawn
 
 
@@ -46,6 +46,10 @@ def Hardtanh(pick: Pick) -> Drawn:
             "At 0 and at 6 the gradient is 0.",
             lambda ask: same(ask([0.0, 6.0, 3.0]).dx, [0.0, 0.0, 1.0]),
         ),
+        Claim(
+            "A nan stays nan and lets the gradient pass.",
+            lambda ask: same(ask([nan]).y, [nan]) and same(ask([nan]).dx, [1.0]),
+        ),
     ),
 )
 def ReLU6(pick: Pick) -> Drawn:
@@ -81,6 +85,10 @@ def Hardsigmoid(pick: Pick) -> Drawn:
             "At -3 the gradient is 0 and at 3 it is 1: the limits from outside.",
             lambda ask: same(ask([-3.0, 3.0]).dx, [0.0, 1.0]),
         ),
+        Claim(
+            "It is x times the hard sigmoid of slope 1/6: between -3 and 0 it is negative.",
+            lambda ask: same(ask([-1.5, 1.0]).y, [-0.375, 2 / 3]),
+        ),
     ),
 )
 def Hardswish(pick: Pick) -> Drawn:
@@ -97,6 +105,10 @@ def Hardswish(pick: Pick) -> Drawn:
             ),
         ),
         Claim(
+            "A nan stays nan and lets the gradient pass.",
+            lambda ask: same(ask([nan]).y, [nan]) and same(ask([nan]).dx, [1.0]),
+        ),
+        Claim(
             "What is larger than lambd stays as it is.",
             lambda ask: same(ask([-0.75, 0.75]).y, [-0.75, 0.75]),
         ),
@@ -110,6 +122,16 @@ def Hardshrink(pick: Pick) -> Drawn:
 @spec(
     nn.Softshrink,
     claims=(
+        Claim(
+            "A nan stays nan and lets the gradient pass.",
+            lambda ask: same(ask([nan]).y, [nan]) and same(ask([nan]).dx, [1.0]),
+        ),
+        Claim(
+            "lambd is not negative, where Hardshrink takes it to let everything pass.",
+            lambda ask: (
+                same(ask([0.25], lambd=0.0).y, [0.25]) and refuses(lambda: ask([1.0], lambd=-1.0))
+            ),
+        ),
         Claim(
             "What is larger than lambd moves towards 0 by lambd.",
             lambda ask: same(ask([-0.75, 0.75]).y, [-0.25, 0.25]),

@@ -202,6 +202,7 @@ MUTANTS = [
             ("adds the variance of the wrong share", {"(1 + p * _SAT": "(1 + (1 - p) * _SAT"}, "y"),
             ("drops to -λ", {"1.7580993408473766": "1.0507009873554805"}, "y"),
             ("does not scale the shift", {"a * _SATURATION * (p": "_SATURATION * (p"}, "y"),
+            ("p = 1 keeps everything", {"return np.zeros(shape)": "return np.ones(shape)"}, "y"),
             ("p = 1 keeps its shift", {"saturates and p < 1": "saturates and p <= 1"}, "forward"),
         )
     ),

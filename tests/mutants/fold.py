@@ -50,6 +50,22 @@ MUTANTS = [
                 backward,
             ),
             (
+                "takes the windows column by column",
+                {
+                    _ROWS: "columns.swapaxes(-1, -2).reshape(*batch, C * len(windows), "
+                    "math.prod(out))",
+                },
+                forward,
+            ),
+            (
+                "takes the columns to be windows down the image",
+                {
+                    _BACK: "columns.reshape(*batch, C, len(windows), *out[::-1])"
+                    ".swapaxes(-1, -2)",
+                },
+                backward,
+            ),
+            (
                 "windows that overlap overwrite each other",
                 {_ADD: _ADD.replace("+=", "=")},
                 backward,
