@@ -53,6 +53,13 @@ def test_every_claim_is_broken_by_a_mistake(name):
     assert unbroken == []
 
 
+@pytest.mark.parametrize("mutant", UNSEEN, ids=lambda m: f"{m.layer}: {m.mistake}")
+def test_a_mistake_that_no_question_shows_breaks_a_claim(mutant):
+    ask = Ask(native(mutant.layer, mutant.build()), SPECS[mutant.layer])
+
+    assert not all(holds(claim, ask) for claim in SPECS[mutant.layer].claims)
+
+
 def holds(claim, ask):
     """Whether what answers keeps to the claim, and answers at all."""
     try:

@@ -146,9 +146,10 @@ def tanh(a: Array) -> Made:
 
 
 def relu(a: Array) -> Made:
-    """y = max(a, 0)    da = dy where a > 0, 0 at 0."""
-    y = np.maximum(a, a.dtype.type(0))
-    return y, lambda dy: (dy * (y > 0),)
+    """y = max(a, 0)    da = dy where a > 0, 0 at 0. A nan stays nan, and lets dy pass."""
+    blocked = a <= 0  # false for nan
+    y = np.clip(a, 0, np.inf)  # which keeps -0.0, unlike np.maximum
+    return y, lambda dy: (dy * ~blocked,)
 
 
 # ---- reductions ----------------------------------------------------------------------------------

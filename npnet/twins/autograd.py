@@ -182,6 +182,10 @@ def div(pick: Pick) -> Drawn:
                 and same(ask([-2.0], 0.5).y, [nan])
             ),
         ),
+        Claim(
+            "The slope of a root at 0 is infinite.",
+            lambda ask: same(ask([0.0], 0.5).dx, [inf]),
+        ),
     ),
 )
 def pow_(pick: Pick) -> Drawn:

@@ -1,13 +1,13 @@
 """Twins of the autograd tensor's functions of one tensor, and of its reductions."""
 
 from collections.abc import Sequence
-from math import inf, nan
+from math import copysign, inf, nan
 from typing import Any
 
 import torch
 
 from npnet.twins.autograd import operation
-from npnet.twins.spec import Claim, Pick, same
+from npnet.twins.spec import Claim, Pick, refuses, same
 from npnet.verify.spec import Drawn
 
 # ---- functions -----------------------------------------------------------------------------------
@@ -96,8 +96,16 @@ def tanh(pick: Pick) -> Drawn:
     torch.relu,
     claims=(
         Claim(
-            "The gradient at 0 is 0.",
-            lambda ask: same(ask([-1.0, 0.0, 2.0]).dx, [0.0, 0.0, 1.0]),
+            "The gradient at 0 is 0, at -0 too.",
+            lambda ask: same(ask([-1.0, 0.0, -0.0, 2.0]).dx, [0.0, 0.0, 0.0, 1.0]),
+        ),
+        Claim(
+            "A nan stays nan and lets the gradient pass.",
+            lambda ask: same(ask([nan]).y, [nan]) and same(ask([nan], dy=[3.0]).dx, [3.0]),
+        ),
+        Claim(
+            "-0 stays -0.",
+            lambda ask: copysign(1.0, ask([-0.0]).y[0]) == -1.0,
         ),
     ),
 )
@@ -185,6 +193,10 @@ def mean(pick: Pick) -> Drawn:
         Claim(
             "With an axis it returns the values alone, no indices.",
             lambda ask: same(ask([[1.0, 3.0], [4.0, 2.0]], axis=1).y, [3.0, 4.0]),
+        ),
+        Claim(
+            "There is no largest of nothing: it raises an error.",
+            lambda ask: refuses(lambda: ask([])),
         ),
     ),
 )

@@ -1,6 +1,7 @@
 """Twins of the autograd tensor's changes of shape, of its indices, softmax and cross entropy."""
 
 from collections.abc import Callable, Mapping
+from math import inf, nan
 from typing import Any
 
 import torch
@@ -243,6 +244,10 @@ _ROWS = ((2, 3, 2), (2, 3), (3, 2, 1, 2), (3, 2), (2, 3, 3))
         Claim(
             "It does not change where the same number is added to all.",
             lambda ask: same(ask([1000.0, 1000.0]).y, [0.5, 0.5]),
+        ),
+        Claim(
+            "Where everything is -inf it is nan.",
+            lambda ask: same(ask([-inf, -inf]).y, [nan, nan]),
         ),
     ),
 )

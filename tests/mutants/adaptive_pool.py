@@ -14,6 +14,7 @@ OVERWRITTEN = (
     "        dx[(first + indices()).ravel()] = dy.ravel()\n"
     "        return Grads((dx.reshape(x.shape),))"
 )
+LAST_OF_EQUALS = ("the last of equal maxima wins", {"integer(k - t)": "integer(t + 1)"})
 _COUNTS = "counts = reduce(np.multiply.outer, lengths).astype(x.dtype)"
 
 _BOTH: list[tuple[str, dict[str, str]]] = [
@@ -147,5 +148,11 @@ MUTANTS = [
         for name, mistakes in (("AdaptiveAvgPool", _AVG), ("AdaptiveMaxPool", _MAX))
         for axes in (1, 2, 3)
         for mistake, edits, blames in mistakes
+    ),
+    *(
+        Mutant(
+            f"AdaptiveMaxPool{axes}d", *LAST_OF_EQUALS, blames=_INDICES, module="npnet.nn.maxpool"
+        )
+        for axes in (1, 2, 3)
     ),
 ]

@@ -192,6 +192,11 @@ _MATMUL = [
     _AVERAGED,
     _LARGEST,
     (
+        "keeps the axis of a vector",
+        {_P: "y = np.asarray(np.atleast_2d(a) @ (b[:, np.newaxis] if b.ndim == 1 else b))"},
+        "y",
+    ),
+    (
         "multiplies by the transpose where that is square",
         {_P: "y = np.asarray(a @ (np.swapaxes(b, -1, -2)"
              " if b.ndim > 1 and b.shape[-1] == b.shape[-2] else b))"},

@@ -63,8 +63,8 @@ _TANH = [
     ("squares y where it stands", {_D: _D.replace("y * y", "np.multiply(y, y, out=y)")}, "y"),
 ]
 
-_Y = "y = np.maximum(a, a.dtype.type(0))"
-_D = "return y, lambda dy: (dy * (y > 0),)"
+_Y = "y = np.clip(a, 0, np.inf)"
+_D = "return y, lambda dy: (dy * ~blocked,)"
 
 _RELU = [
     ("leaks", {_Y: "y = np.where(a > 0, a, a / 64)"}, "y"),
@@ -72,8 +72,8 @@ _RELU = [
     ("is |a|", {_Y: "y = np.abs(a)"}, "y"),
     ("clips x in place", {_Y: "y = np.maximum(a, 0, out=np.atleast_1d(a)).reshape(a.shape)"},
      "input 0"),
-    ("has slope 1 at 0", {_D: _D.replace("y > 0", "y == a")}, _X),
-    ("has slope 1/2 at 0", {_D: _D.replace("(y > 0)", "np.heaviside(a, a.dtype.type(0.5))")}, _X),
+    ("has slope 1 at 0", {_D: _D.replace("~blocked", "(y == a)")}, _X),
+    ("has slope 1/2 at 0", {_D: _D.replace("~blocked", "np.heaviside(a, a.dtype.type(0.5))")}, _X),
     ("lets dy through", {_D: "return y, lambda dy: (dy,)"}, _X),
     ("lets only positive dy through", {_D: "return y, lambda dy: (np.maximum(dy, 0),)"}, _X),
 ]  # fmt: skip
@@ -90,6 +90,7 @@ _SUM = [
     ("takes the mean", {_Y: "y = a.sum(axis, keepdims=keepdims) / a.dtype.type(max(a.size, 1))"},
      "y"),
     ("sums in float64", {_Y: "y = np.asarray(a.sum(axis, np.float64, keepdims=keepdims))"}, "y"),
+    ("is nan for nothing", {_Y: f"{_Y}\n    y = y if a.size else y * a.dtype.type(np.nan)"}, "y"),
     ("leaves the first out", {_Y: "y = np.asarray((a - a.ravel()[:1].sum()).sum(axis,"
                                   " keepdims=keepdims))"}, "y"),
     ("divides the gradient by the number of terms", _edited(_D, ("_kept(dy,",
@@ -109,6 +110,8 @@ _MEAN = [
     ("takes the sum", {_Y: "y = np.asarray(a.sum(axis, keepdims=keepdims))"}, "y"),
     ("divides by n - 1", {_Y: f"{_Y}\n        n = a.size // max(y.size, 1)\n"
                               "        y = y * a.dtype.type(n / max(n - 1, 1))"}, "y"),
+    ("is 0 for nothing", {"np.full_like(a.sum(axis, keepdims=keepdims), np.nan)":
+                          "np.full_like(a.sum(axis, keepdims=keepdims), 0)"}, "y"),
     ("forgets to divide the gradient of a mean", {_N: "n = a.dtype.type(1)"}, _X),
     ("divides by all elements", {_N: "n = a.dtype.type(max(a.size, 1))"}, _X),
     ("divides by the size of the first axis", {_N: "n = a.dtype.type(max(a.shape or (1,))"
@@ -157,6 +160,8 @@ def _told(change: str) -> dict[str, str]:
 
 
 _CROSS_ENTROPY = [
+    ("takes the softmax first", {_CALL: f"axis = 1 if self.ndim > 1 else 0\n        return "
+     f"{_CALL.replace('return self', 'self.softmax(axis)')}"}, "y"),
     ("ignores weight", {_CALL: "state = {n: np.ones_like(w) for n, w in state.items()}\n"
                                f"        {_CALL}"}, "y"),
     ("ignores label_smoothing", _told('{"label_smoothing": 0.0}'), "y"),

@@ -70,6 +70,9 @@ _INDEX = [
     _MEAN,
     ("takes rows and columns, not pairs", {_Y: "y = np.array(a[np.ix_(*at) if isinstance(at, tuple)"
      " and all(isinstance(i, np.ndarray) and i.ndim == 1 for i in at) else at])"}, "y"),
+    ("leaves the axes of indices behind what stands between them", {_Y: f"{_Y}\n    kinds = "
+     "[isinstance(i, np.ndarray) and i.ndim for i in at] if isinstance(at, tuple) else []\n"
+     "    if kinds == [1, False, 1]:\n        y = np.moveaxis(y, 0, 1)"}, "y"),
     ("takes a negative index for 0", {"y = np.array(a[at])\n    parts =": "at = tuple("
      "np.maximum(i, 0) if isinstance(i, np.ndarray) else i for i in at) if isinstance(at, tuple)"
      " else np.maximum(at, 0) if isinstance(at, np.ndarray) else at\n"

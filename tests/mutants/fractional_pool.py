@@ -1,5 +1,5 @@
 from tests.mutants import Mutant
-from tests.mutants.adaptive_pool import FIRST, OVERWRITTEN
+from tests.mutants.adaptive_pool import FIRST, LAST_OF_EQUALS, OVERWRITTEN
 
 _INPUT = "gradient of input 0"
 _INDICES = ("y 1", _INPUT)
@@ -84,5 +84,9 @@ MUTANTS = [
         Mutant(layer, mistake, edits, blames=blames)
         for layer in ("FractionalMaxPool2d", "FractionalMaxPool3d")
         for mistake, edits, blames in _BOTH
+    ),
+    *(
+        Mutant(layer, *LAST_OF_EQUALS, blames=_INDICES, module="npnet.nn.maxpool")
+        for layer in ("FractionalMaxPool2d", "FractionalMaxPool3d")
     ),
 ]
