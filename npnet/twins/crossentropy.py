@@ -224,7 +224,7 @@ def NLLLoss(pick: Pick) -> Drawn:
             lambda ask: same(ask([-1.0], [0.0]).y, 0.0) and same(ask([-1.0], [0.0]).dx, [0.0]),
         ),
         Claim(
-            "Where a prediction is -inf, so is not the gradient: it is minus the target.",
+            "Where a prediction is -inf the gradient is finite all the same: minus the target.",
             lambda ask: same(ask([-inf], [0.5]).dx, [-0.5]),
         ),
     ),

@@ -9,6 +9,7 @@ from npnet.verify.spec import Drawn
 
 _HALF = log(0.5)
 _EVEN = [[[_HALF, _HALF]], [[_HALF, _HALF]]]  # two steps, one sequence, two symbols
+_UNEVEN = [[[log(0.75), log(0.25)]]] * 2
 
 
 @spec(
@@ -32,8 +33,8 @@ _EVEN = [[[_HALF, _HALF]], [[_HALF, _HALF]]]  # two steps, one sequence, two sym
         Claim(
             "The blank is class 0, or what blank says; TensorFlow's is the last one.",
             lambda ask: (
-                same(ask([[[log(0.75), log(0.25)]]], [[1]], (1,), (1,)).y, log(4))
-                and same(ask([[[log(0.75), log(0.25)]]], [[0]], (1,), (1,), blank=1).y, log(4 / 3))
+                same(ask(_UNEVEN, [[1]], (2,), (1,)).y, -log(0.25**2 + 2 * 0.75 * 0.25))
+                and same(ask(_UNEVEN, [[0]], (2,), (1,), blank=1).y, -log(1 - 0.25**2))
             ),
         ),
         Claim(

@@ -146,6 +146,15 @@ MUTANTS = [
             ),
         )
     ),
+    *(
+        Mutant(
+            f"Dropout{n}d",
+            "p = 1 keeps everything",
+            {"return np.zeros(shape)": "return np.ones(shape)"},
+            blames="y",
+        )
+        for n in (1, 2, 3)
+    ),
     Mutant(
         "Dropout1d",
         "takes (C, L) for (N, C)",
