@@ -1,8 +1,11 @@
 """What the specs of losses share: how losses are reduced, and shapes that broadcast."""
 
+from math import nan
 from typing import Any
 
-from npnet.twins.spec import Pick
+import numpy as np
+
+from npnet.twins.spec import Claim, Pick, same
 from npnet.verify.draw import Values
 
 Shape = tuple[int, ...]
@@ -17,6 +20,23 @@ PAIRS: tuple[tuple[Shape, Shape], ...] = (
     ((2, 3, 2), (2, 3, 2)),
     ((0, 3), (0, 3)),
     ((33,), (33,)),
+)
+
+
+OF_NOTHING = Claim(
+    "The mean of no elements is nan, their sum 0.",
+    lambda ask: (
+        same(ask(np.zeros((0, 2)), np.zeros((0, 2))).y, nan)
+        and same(ask(np.zeros((0, 2)), np.zeros((0, 2)), reduction="sum").y, 0.0)
+    ),
+)
+BROADCAST = Claim(
+    "Shapes broadcast, (N, 1) and (N,) to (N, N) too, and the mean is over the elements of the "
+    "common shape.",
+    lambda ask: (
+        ask([[1.0], [2.0]], [0.0, 4.0], reduction="none").y.shape == (2, 2)
+        and same(ask([[1.0], [2.0]], [0.0, 0.0]).y, ask([1.0, 2.0], [0.0, 0.0]).y)
+    ),
 )
 
 

@@ -33,6 +33,25 @@ _CLAIMS = (
             [[-0.5, 0.5], [-0.5, 0.5]],
         ),
     ),
+    Claim(
+        "Of several axes all are normalised together; weight and bias have an entry for each of "
+        "their elements.",
+        lambda ask: same(
+            ask(
+                [[0.0, 0.0], [2.0, 2.0]],
+                state={"weight": [[1.0, 2.0], [3.0, 4.0]], "bias": [[0.0] * 2, [0.0, 8.0]]},
+                normalized_shape=(2, 2),
+                eps=3.0,
+            ).y,
+            [[-0.5, -1.0], [1.5, 10.0]],
+        ),
+    ),
+    Claim(
+        "The statistics depend on x, and so does the gradient: that of Σ y is 0.",
+        lambda ask: same(
+            ask([0.0, 2.0], normalized_shape=2, eps=3.0, elementwise_affine=False).dx, [0.0, 0.0]
+        ),
+    ),
 )
 
 

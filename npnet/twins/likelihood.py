@@ -21,6 +21,10 @@ _STIRLING = 2 * log(2) - 2 + 0.5 * log(4 * pi)  # of a target of 2
             lambda ask: same(ask([0.0], [2.0]).y, 1.0) and same(ask([0.0], [2.0]).dx, [-1.0]),
         ),
         Claim(
+            "The target has a gradient too: minus the logarithm of the rate.",
+            lambda ask: same(ask([0.5], [2.0]).dxs[1], [-0.5]),
+        ),
+        Claim(
             "full=True adds Stirling's term for targets above 1, and nothing at 1.",
             lambda ask: same(
                 ask([0.0, 0.0], [1.0, 2.0], full=True, reduction="none").y, [1.0, 1.0 + _STIRLING]
@@ -90,6 +94,10 @@ _VARIANCES = (
         Claim(
             "var is the variance, not its root or logarithm.",
             lambda ask: same(ask([2.0], [0.0], [4.0]).dx, [0.5]),
+        ),
+        Claim(
+            "The mean is over the predictions, though there be fewer variances.",
+            lambda ask: same(ask([[2.0, 2.0]], [[0.0, 0.0]], [[1.0]]).y, 2.0),
         ),
         Claim(
             "full=True adds log(2π)/2.",

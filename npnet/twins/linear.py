@@ -24,6 +24,24 @@ from npnet.verify.spec import Drawn
                 [21.0, 43.0, 65.0],
             ),
         ),
+        Claim(
+            "The last axis is transformed, whatever comes before it; the gradients of weight and "
+            "bias are sums over all of that.",
+            lambda ask: (
+                same(
+                    ask(
+                        [[[1.0]], [[3.0]]],
+                        state={"weight": [[2.0]], "bias": [1.0]},
+                        in_features=1,
+                        out_features=1,
+                    ).params["weight"],
+                    [[4.0]],
+                )
+                and same(
+                    ask([[[1.0]], [[3.0]]], in_features=1, out_features=1).params["bias"], [2.0]
+                )
+            ),
+        ),
     ),
 )
 def Linear(pick: Pick) -> Drawn:
@@ -55,6 +73,20 @@ def Linear(pick: Pick) -> Drawn:
                     bias=False,
                 ).y,
                 [32.0],
+            ),
+        ),
+        Claim(
+            "It is linear in each input and has no terms of one input alone; the bias is added.",
+            lambda ask: same(
+                ask(
+                    [0.0],
+                    [5.0],
+                    state={"weight": [[[2.0]]], "bias": [3.0]},
+                    in1_features=1,
+                    in2_features=1,
+                    out_features=1,
+                ).y,
+                [3.0],
             ),
         ),
     ),

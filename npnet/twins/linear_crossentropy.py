@@ -4,6 +4,7 @@ from dataclasses import fields
 from math import log
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from npnet.twins.spec import Claim, Pick, same, spec
@@ -56,6 +57,21 @@ if hasattr(nn, "LinearCrossEntropyLoss"):
                         reduction="none",
                     ).y,
                     [[log(2), log(4)]],
+                ),
+            ),
+            Claim(
+                "The mean divides by the sum of the labels' weights; the label -100 is left out "
+                "unless ignore_index names another.",
+                lambda ask: same(
+                    ask(
+                        [[1.0], [1.0], [1.0]],
+                        [0, 1, -100],
+                        state={"linear.weight": [[0.0], [log(3)]], "weight": [3.0, 1.0]},
+                        in_features=1,
+                        num_classes=2,
+                        weight=np.ones(2),
+                    ).y,
+                    (3 * log(4) + log(4 / 3)) / 4,
                 ),
             ),
         ),

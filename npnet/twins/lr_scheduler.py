@@ -129,6 +129,10 @@ def _power(pick: Pick) -> Power:
             "The factor is that of the initial rate, not of the one before.",
             lambda ask: same(ask.rates(3, lr=1.0, lr_lambda=Power(0.5)), [1.0, 0.5, 0.25]),
         ),
+        Claim(
+            "lr_lambda is a factor of the rate, and no rate; step 0 has it already.",
+            lambda ask: same(ask.rates(2, lr=4.0, lr_lambda=Power(0.5, 0.5)), [2.0, 1.0]),
+        ),
     ),
 )
 def LambdaLR(pick: Pick) -> Config:
@@ -141,6 +145,10 @@ def LambdaLR(pick: Pick) -> Config:
         Claim(
             "The factor of step 0 is not used.",
             lambda ask: same(ask.rates(3, lr=1.0, lr_lambda=_half), [1.0, 0.5, 0.25]),
+        ),
+        Claim(
+            "The factor is that of the rate before, other than in LambdaLR: factors multiply.",
+            lambda ask: same(ask.rates(3, lr=1.0, lr_lambda=Power(0.5)), [1.0, 0.5, 0.125]),
         ),
     ),
 )
@@ -176,6 +184,12 @@ def StepLR(pick: Pick) -> Config:
             "A milestone that is named twice counts twice.",
             lambda ask: same(ask.rates(2, lr=1.0, milestones=(1, 1), gamma=0.5), [1.0, 0.25]),
         ),
+        Claim(
+            "The rate falls in the step of the milestone itself, whatever their order.",
+            lambda ask: same(
+                ask.rates(4, lr=1.0, milestones=(3, 1), gamma=0.5), [1.0, 0.5, 0.5, 0.25]
+            ),
+        ),
     ),
 )
 def MultiStepLR(pick: Pick) -> Config:
@@ -192,6 +206,10 @@ def MultiStepLR(pick: Pick) -> Config:
             "From step total_iters on the rate is the initial one.",
             lambda ask: same(ask.rates(3, lr=1.0, factor=0.5, total_iters=2), [0.5, 0.5, 1.0]),
         ),
+        Claim(
+            "Unless told, the first five steps have a third of the rate.",
+            lambda ask: same(ask.rates(6, lr=3.0), [1.0, 1.0, 1.0, 1.0, 1.0, 3.0]),
+        ),
     ),
 )
 def ConstantLR(pick: Pick) -> Config:
@@ -207,6 +225,10 @@ def ConstantLR(pick: Pick) -> Config:
         Claim(
             "The first step has start_factor already.",
             lambda ask: same(ask.rates(2, lr=1.0, start_factor=0.5, total_iters=1), [0.5, 1.0]),
+        ),
+        Claim(
+            "Unless told, it rises from a third of the rate to all of it in five steps, and stays.",
+            lambda ask: same(ask.rates(7, lr=3.0), [1.0, 1.4, 1.8, 2.2, 2.6, 3.0, 3.0]),
         ),
     ),
 )
@@ -238,6 +260,10 @@ def ExponentialLR(pick: Pick) -> Config:
             "The rate is 0 from step total_iters on.",
             lambda ask: same(ask.rates(4, lr=1.0, total_iters=2), [1.0, 0.5, 0.0, 0.0]),
         ),
+        Claim(
+            "power is the exponent of what is left, 1 unless told: the fall is straight.",
+            lambda ask: same(ask.rates(3, lr=1.0, total_iters=2, power=2.0), [1.0, 0.25, 0.0]),
+        ),
     ),
 )
 def PolynomialLR(pick: Pick) -> Config:
@@ -257,6 +283,10 @@ def PolynomialLR(pick: Pick) -> Config:
             "Behind T_max the rate rises again.",
             lambda ask: same(ask.rates(5, lr=1.0, T_max=2), [1.0, 0.5, 0.0, 0.5, 1.0]),
         ),
+        Claim(
+            "T_max is half of a period, and eta_min the rate in its middle.",
+            lambda ask: same(ask.rates(3, lr=1.0, T_max=2, eta_min=0.5), [1.0, 0.75, 0.5]),
+        ),
     ),
 )
 def CosineAnnealingLR(pick: Pick) -> Config:
@@ -272,6 +302,12 @@ def CosineAnnealingLR(pick: Pick) -> Config:
         Claim(
             "The rate is back at lr in step T_0: eta_min itself is never reached.",
             lambda ask: same(ask.rates(3, lr=1.0, T_0=2), [1.0, 0.5, 1.0]),
+        ),
+        Claim(
+            "Every period is T_mult times as long as the one before.",
+            lambda ask: same(
+                ask.rates(7, lr=1.0, T_0=1, T_mult=2)[[0, 1, 2, 3, 5]], [1.0, 1.0, 0.5, 1.0, 0.5]
+            ),
         ),
     ),
 )
@@ -305,6 +341,36 @@ def CosineAnnealingWarmRestarts(pick: Pick) -> Config:
                     cycle_momentum=False,
                 ),
                 [0.0, 1.0, 0.0, 0.5],
+            ),
+        ),
+        Claim(
+            "In exp_range the height is gamma to the power of the step, not of the cycle.",
+            lambda ask: same(
+                ask.rates(
+                    4,
+                    base_lr=0.0,
+                    max_lr=1.0,
+                    step_size_up=1,
+                    mode="exp_range",
+                    gamma=0.5,
+                    cycle_momentum=False,
+                ),
+                [0.0, 0.5, 0.0, 0.125],
+            ),
+        ),
+        Claim(
+            "The first rate is base_lr, whatever the optimizer's; it falls as long as it rises "
+            "unless step_size_down says otherwise.",
+            lambda ask: same(
+                ask.rates(
+                    4,
+                    base_lr=0.5,
+                    max_lr=1.0,
+                    step_size_up=1,
+                    step_size_down=2,
+                    cycle_momentum=False,
+                ),
+                [0.5, 1.0, 0.75, 0.5],
             ),
         ),
     ),
@@ -343,6 +409,28 @@ def CyclicLR(pick: Pick) -> Config:
                     cycle_momentum=False,
                 ),
                 [0.25, 1.0, 0.515625, 0.03125],
+            ),
+        ),
+        Claim(
+            "The first rate is max_lr / div_factor, whatever the optimizer's; in between runs a "
+            "cosine unless told, and the whole has two phases.",
+            lambda ask: same(
+                ask.rates(5, max_lr=1.0, total_steps=5, pct_start=0.6, cycle_momentum=False)[:4],
+                [0.04, 0.52, 1.0, (1 + 4e-6) / 2],
+            ),
+        ),
+        Claim(
+            "The momentum falls from 0.95 to 0.85 while the rate rises, and comes back.",
+            lambda ask: same(
+                ask.momenta(
+                    5,
+                    max_lr=1.0,
+                    total_steps=5,
+                    pct_start=0.6,
+                    anneal_strategy="linear",
+                    cycle_momentum=True,
+                ),
+                [0.95, 0.9, 0.85, 0.9, 0.95],
             ),
         ),
     ),
@@ -389,6 +477,10 @@ def _part(pick: Pick, name: str, lr: float) -> LayerConfig:
     return LayerConfig(f"lr_scheduler.{kind}", {"lr": lr, **config[kind]})
 
 
+_CONSTANT = LayerConfig("lr_scheduler.ConstantLR", {"lr": 1.0, "factor": 0.5, "total_iters": 9})
+_LINEAR = LayerConfig("lr_scheduler.LinearLR", {"lr": 1.0, "start_factor": 0.25, "total_iters": 2})
+
+
 @schedule_spec(
     lr_scheduler.SequentialLR,
     claims=(
@@ -404,6 +496,12 @@ def _part(pick: Pick, name: str, lr: float) -> LayerConfig:
                     milestones=(2,),
                 ),
                 [1.0, 0.5, 1.0, 0.25],
+            ),
+        ),
+        Claim(
+            "A milestone is the first step of the schedule that follows.",
+            lambda ask: same(
+                ask.rates(3, schedulers=(_CONSTANT, _LINEAR), milestones=(1,)), [0.5, 0.25, 0.625]
             ),
         ),
     ),
@@ -433,6 +531,19 @@ def SequentialLR(pick: Pick) -> Config:
                 [0.5, 0.25, 0.25],
             ),
         ),
+        Claim(
+            "A schedule that sets the rate (LambdaLR) undoes what the ones before it did.",
+            lambda ask: same(
+                ask.rates(
+                    2,
+                    schedulers=(
+                        _CONSTANT,
+                        LayerConfig("lr_scheduler.LambdaLR", {"lr": 1.0, "lr_lambda": Power(0.25)}),
+                    ),
+                ),
+                [1.0, 0.25],
+            ),
+        ),
     ),
 )
 def ChainedScheduler(pick: Pick) -> Config:
@@ -449,6 +560,28 @@ def ChainedScheduler(pick: Pick) -> Config:
             lambda ask: same(
                 ask.rates(4, metrics=(1.0, 1.0, 1.0, 1.0), lr=1.0, patience=1, factor=0.5),
                 [1.0, 1.0, 0.5, 0.5],
+            ),
+        ),
+        Claim(
+            "Better is less by a part of 1e-4 of the best, unless told: an equal metric is not.",
+            lambda ask: (
+                same(
+                    ask.rates(3, metrics=(1.0, 0.99995, 0.9999), lr=1.0, patience=0, factor=0.5),
+                    [1.0, 0.5, 0.25],
+                )
+                and same(
+                    ask.rates(2, metrics=(100.0, 99.995), lr=1.0, patience=0, factor=0.5),
+                    [1.0, 0.5],
+                )
+            ),
+        ),
+        Claim(
+            "After a fall, cooldown steps do not count, and no rate is below min_lr.",
+            lambda ask: same(
+                ask.rates(
+                    5, metrics=(1.0,) * 5, lr=1.0, patience=0, factor=0.5, cooldown=1, min_lr=0.4
+                ),
+                [1.0, 0.5, 0.5, 0.4, 0.4],
             ),
         ),
     ),

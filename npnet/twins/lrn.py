@@ -41,6 +41,13 @@ _ONE: dict[str, Any] = {"alpha": 1.0, "beta": 1.0, "k": 1.0}
             lambda ask: same(ask([[[2.0], [4.0]]], size=2, **_ONE).y, [[[2 / 3], [4 / 11]]]),
         ),
         Claim(
+            "The window is over channels, at every position by itself.",
+            lambda ask: same(
+                ask([[[2.0, 0.0], [0.0, 4.0]]], size=1, **_ONE).y,
+                [[[2 / 5, 0.0], [0.0, 4 / 17]]],
+            ),
+        ),
+        Claim(
             "k is not divided by anything, and beta is the exponent of the whole sum.",
             lambda ask: same(ask([[[2.0]]], size=1, alpha=3.0, beta=0.5, k=4.0).y, [[[0.5]]]),
         ),
@@ -109,6 +116,12 @@ class _CrossMapLRN2d(nn.CrossMapLRN2d):
             lambda ask: same(
                 ask([[[[2.0]], [[0.0]], [[0.0]], [[3.0]]]], size=3, **{**_ONE, "alpha": 3.0}).y,
                 [[[[2 / 5]], [[0.0]], [[0.0]], [[3 / 14]]]],
+            ),
+        ),
+        Claim(
+            "alpha is divided by the size of the window, at the edges too; k is not.",
+            lambda ask: same(
+                ask([[[[2.0]]]], size=4, **{**_ONE, "k": 3.0}).y, [[[[2 / (3.0 + 1.0)]]]]
             ),
         ),
         Claim(

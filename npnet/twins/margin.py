@@ -1,11 +1,18 @@
 """Twins of the margin losses."""
 
+from typing import Any
+
 import numpy as np
 from torch import nn
 
 from npnet.twins._losses import in_order, reduction
 from npnet.twins.spec import Claim, Pick, same, spec
 from npnet.verify.spec import Drawn
+
+
+def _at_the_margin(got: Any, kept: float) -> bool:
+    """Whether a gradient exactly on the kink is that of either side."""
+    return same(got, [kept]) or same(got, [0.0])
 
 
 @spec(
@@ -15,6 +22,10 @@ from npnet.verify.spec import Drawn
         Claim(
             "Target 1 wants the first input to be the larger, by the margin.",
             lambda ask: same(ask([2.0], [0.0], [1.0], margin=3.0).y, 1.0),
+        ),
+        Claim(
+            "At the margin the gradient is that of a positive loss; from torch 2.14 on it is 0.",
+            lambda ask: _at_the_margin(ask([2.0], [1.0], [1.0], margin=1.0).dx, -1.0),
         ),
         Claim(
             "The target has a gradient too.",
@@ -51,6 +62,10 @@ def MarginRankingLoss(pick: Pick) -> Drawn:
         Claim(
             "A target that is neither 1 nor -1 costs both: x and max(margin - x, 0).",
             lambda ask: same(ask([0.25], [0.0]).y, 1.0) and same(ask([0.25], [0.0]).dx, [0.0]),
+        ),
+        Claim(
+            "At the margin the gradient is that of a positive loss; from torch 2.14 on it is 0.",
+            lambda ask: _at_the_margin(ask([1.0], [-1.0]).dx, -1.0),
         ),
         Claim(
             "Where the target is 1 the loss is x itself, below 0 too.",

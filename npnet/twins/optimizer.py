@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from npnet.twins.optimizer_spec import optimizer_spec, rate, small
+from npnet.twins.optimizer_spec import L2, optimizer_spec, rate, skipped, small
 from npnet.twins.oracle import stepping
-from npnet.twins.spec import Claim, Pick, same
+from npnet.twins.spec import Claim, Pick, refuses, same
 from npnet.verify.case import Config
 
 
@@ -23,6 +23,23 @@ from npnet.verify.case import Config
                 [[0.875], [0.75]],
             ),
         ),
+        Claim(
+            "nesterov steps by g + momentum · buffer, and wants momentum without dampening.",
+            lambda ask: (
+                same(
+                    ask.steps([1.0], [[1.0], [1.0]], lr=0.125, momentum=0.5, nesterov=True),
+                    [[0.8125], [0.59375]],
+                )
+                and refuses(lambda: ask.steps([1.0], [[1.0]], lr=0.125, nesterov=True))
+            ),
+        ),
+        Claim(
+            "lr is no part of the buffer: a new rate counts for the steps before as well.",
+            lambda ask: same(
+                ask.steps([0.0], [[1.0], [1.0]], lr=(1.0, 0.5), momentum=0.5), [[-1.0], [-1.75]]
+            ),
+        ),
+        *L2,
     ),
 )
 def SGD(pick: Pick) -> Config:
@@ -52,6 +69,21 @@ def SGD(pick: Pick) -> Config:
             "There is no bias correction: the first step is 1 / √(1 - alpha) times as long.",
             lambda ask: same(ask.steps([1.0], [[1.0]], lr=0.25, alpha=0.75, eps=0.0), [[0.5]]),
         ),
+        Claim(
+            "momentum sums quotients g / (√v + eps) up, without lr: a new rate counts for the "
+            "steps before as well.",
+            lambda ask: same(
+                ask.steps([0.0], [[4.0], [4.0]], lr=(1.0, 0.5), alpha=0.0, eps=0.0, momentum=0.5),
+                [[-1.0], [-1.75]],
+            ),
+        ),
+        Claim(
+            "centered subtracts the square of the average gradient from v, under the root.",
+            lambda ask: same(
+                ask.steps([0.0], [[2.0]], lr=0.5, alpha=0.5, eps=1.0, centered=True), [[-0.5]]
+            ),
+        ),
+        *L2,
     ),
 )
 def RMSprop(pick: Pick) -> Config:
@@ -73,9 +105,24 @@ def RMSprop(pick: Pick) -> Config:
         Claim(
             "lr_decay starts with the second step.",
             lambda ask: same(
-                ask.steps([0.0], [[4.0], [0.0]], lr=0.5, lr_decay=1.0, eps=0.0), [[-0.5], [-0.5]]
+                ask.steps([0.0], [[4.0], [3.0]], lr=0.5, lr_decay=1.0, eps=0.0),
+                [[-0.5], [-0.5 - 0.25 * 3 / 5]],
             ),
         ),
+        Claim(
+            "eps is added outside of the root, and is 1e-10 unless told.",
+            lambda ask: (
+                same(ask.steps([0.0], [[3.0]], lr=1.0, eps=1.0), [[-0.75]])
+                and same(ask.steps([0.0], [[1e-10]], lr=1.0), [[-0.5]])
+            ),
+        ),
+        Claim(
+            "g² are added up, and not averaged, from initial_accumulator_value on.",
+            lambda ask: same(
+                ask.steps([0.0], [[4.0]], lr=1.0, eps=0.0, initial_accumulator_value=9.0), [[-0.8]]
+            ),
+        ),
+        *L2,
     ),
 )
 def Adagrad(pick: Pick) -> Config:
@@ -98,6 +145,18 @@ def Adagrad(pick: Pick) -> Config:
                 ask.steps([0.0], [[2.0]], lr=1.0, rho=0.25, eps=1.0), [[-2.0 / 4.0**0.5]]
             ),
         ),
+        Claim(
+            "lr, which the paper does not have and which is 1 unless told, is no part of the "
+            "average of steps.",
+            lambda ask: (
+                same(
+                    ask.steps([0.0], [[3**0.5], [3**0.5]], lr=0.5, rho=0.0, eps=1.0),
+                    [[-(3**0.5) / 4], [-(3**0.5) / 4 * (1 + 1.75**0.5)]],
+                )
+                and same(ask.steps([0.0], [[3**0.5]], rho=0.0, eps=1.0), [[-(3**0.5) / 2]])
+            ),
+        ),
+        *L2,
     ),
 )
 def Adadelta(pick: Pick) -> Config:
@@ -128,6 +187,21 @@ def Adadelta(pick: Pick) -> Config:
                 [[-1.0], [-1.0], [-2.0]],
             ),
         ),
+        Claim(
+            "Of a gradient its sign alone counts; lr is the length of the first step, and nothing "
+            "else.",
+            lambda ask: same(
+                ask.steps([0.0], [[8.0], [0.25]], lr=(1.0, 4.0), etas=(0.5, 2.0)),
+                [[-1.0], [-3.0]],
+            ),
+        ),
+        Claim(
+            "The first step grows or shrinks no more than others, but keeps to step_sizes.",
+            lambda ask: same(
+                ask.steps([0.0], [[1.0], [1.0]], lr=1.0, step_sizes=(0.25, 0.5)), [[-0.5], [-1.0]]
+            ),
+        ),
+        skipped(),
     ),
 )
 def Rprop(pick: Pick) -> Config:
@@ -145,17 +219,24 @@ def Rprop(pick: Pick) -> Config:
     claims=(
         Claim(
             "A new rate shows one step late.",
-            lambda ask: (
-                same(
-                    ask.steps([0.0], [[1.0]] * 3, lr=(1.0, 0.5, 0.25), lambd=0.0),
-                    [[-1.0], [-1.5], [-1.75]],
-                )
-                or same(
-                    ask.steps([0.0], [[1.0]] * 3, lr=(1.0, 0.5, 0.25), lambd=0.0),
-                    [[-1.0], [-2.0], [-2.5]],
-                )
+            lambda ask: same(
+                ask.steps([0.0], [[1.0]] * 3, lr=(1.0, 0.5, 0.25), lambd=0.0),
+                [[-1.0], [-2.0], [-2.5]],
             ),
         ),
+        Claim(
+            'The parameter is that of SGD; its average is kept beside it, in the state "ax".',
+            lambda ask: same(
+                ask.steps([0.0], [[1.0]] * 3, lr=1.0, lambd=0.0, t0=0.0), [[-1.0], [-2.0], [-3.0]]
+            ),
+        ),
+        Claim(
+            "lambd decays the parameter by the rate of the step, and with it the rate of the next.",
+            lambda ask: same(
+                ask.steps([4.0], [[1.0], [0.0]], lr=1.0, lambd=1.0, alpha=1.0), [[-1.0], [-0.5]]
+            ),
+        ),
+        *L2,
     ),
 )
 def ASGD(pick: Pick) -> Config:

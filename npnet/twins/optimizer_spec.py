@@ -8,7 +8,7 @@ import torch
 from npnet.twins.oracle.optimizers import Factory, OptimizerTwin
 from npnet.twins.spec import accepts
 from npnet.verify.case import Config, Example
-from npnet.verify.claim import Claim
+from npnet.verify.claim import Ask, Claim, same
 from npnet.verify.draw import Pick, Values
 from npnet.verify.precision import Precision
 from npnet.verify.spec import Answer, Drawn, Spec
@@ -36,6 +36,37 @@ def small(pick: Pick) -> float:
 
 def _dense(pick: Pick, i: int, shape: Shape) -> Callable[[int], Gradients]:
     return lambda k: {f"grad {k} p{i}": Values(shape)}
+
+
+def skipped(start: Any = (4.0,), g: Any = (1.0,), **config: Any) -> Claim:
+    """What a missing gradient does, asked with the hyper-parameters in which it would show."""
+
+    def check(ask: Ask) -> bool:
+        first, second = ask.steps(start, [g, g], lr=0.5, **config)
+        found = ask.steps(start, [None, g, None, g], lr=0.5, **config)
+        return same(found, [start, first, first, second])
+
+    return Claim(
+        "Where a gradient is None (zero_grad leaves none) the parameter is skipped: nothing decays "
+        "and no step is counted.",
+        check,
+    )
+
+
+DECAYED = Claim(
+    "weight_decay · θ is added to the gradient (L2) and goes through all that follows.",
+    lambda ask: same(
+        ask.steps([4.0], [[0.0]], lr=0.5, weight_decay=0.5), ask.steps([4.0], [[2.0]], lr=0.5)
+    ),
+)
+MAXIMIZED = Claim(
+    "maximize turns the sign of the gradient, not that of the decay.",
+    lambda ask: same(
+        ask.steps([4.0], [[1.0]], lr=0.5, weight_decay=0.5, maximize=True),
+        ask.steps([4.0], [[-1.0]], lr=0.5, weight_decay=0.5),
+    ),
+)
+L2 = (DECAYED, MAXIMIZED, skipped(weight_decay=0.5))
 
 
 def optimizer_spec(

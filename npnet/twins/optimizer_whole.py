@@ -10,9 +10,16 @@ import numpy as np
 import torch
 
 from npnet.contract import SparseGrad
-from npnet.twins.optimizer_spec import Gradients, Shape, optimizer_spec, rate, small
+from npnet.twins.optimizer_spec import (
+    Gradients,
+    Shape,
+    optimizer_spec,
+    rate,
+    skipped,
+    small,
+)
 from npnet.twins.oracle import stepping
-from npnet.twins.spec import Claim, Pick, same
+from npnet.twins.spec import Claim, Pick, refuses, same
 from npnet.verify.case import Config
 from npnet.verify.draw import Values
 from npnet.verify.precision import Precision
@@ -39,6 +46,27 @@ def _spaced(config: Config, precision: Precision) -> Config:
             "β is 0 in the first step: the averages start with the first gradient.",
             lambda ask: same(ask.steps([1.0], [[0.25]], lr=0.5), [[0.5]]),
         ),
+        Claim(
+            "Of a matrix v is the product of the averages over rows and over columns, divided by "
+            "the mean of the former.",
+            lambda ask: same(
+                ask.steps(
+                    [[1.0, 1.0], [1.0, 1.0]], [[[1.0, 2.0], [2.0, 4.0]]], lr=0.5, eps=(1e-9, 1e-3)
+                ),
+                [[[0.5, 0.5], [0.5, 0.5]]],
+            ),
+        ),
+        Claim(
+            "An update is shortened to a root mean square of d.",
+            lambda ask: same(
+                ask.steps([1.0], [[1.0], [16.0]], lr=0.125), [[0.875], [0.875 * 0.875]]
+            ),
+        ),
+        Claim(
+            "The decay is decoupled, and multiplied by lr, whatever the limited rate.",
+            lambda ask: same(ask.steps([4.0], [[0.0]], lr=4.0, weight_decay=0.125), [[2.0]]),
+        ),
+        skipped(weight_decay=0.125),
     ),
 )
 def Adafactor(pick: Pick) -> Config:
@@ -97,6 +125,14 @@ def _sparse(pick: Pick, i: int, shape: Shape) -> Callable[[int], Gradients]:
                 [[0.0, 1.0], [0.0, 1.0 - 0.5 / 0.75]],
             ),
         ),
+        Claim(
+            "eps is added to √v before the correction of its bias, other than in Adam.",
+            lambda ask: same(
+                ask.steps([1.0, 1.0], [_row(0, 1.0)], lr=1.0, betas=(0.0, 0.75), eps=0.5),
+                [[0.5, 1.0]],
+            ),
+        ),
+        skipped((4.0, 4.0), _row(0, 1.0)),
     ),
 )
 def SparseAdam(pick: Pick) -> Config:
@@ -106,6 +142,9 @@ def SparseAdam(pick: Pick) -> Config:
         "eps": small(pick),
         "maximize": pick.option("maximize", True, False),
     }
+
+
+_TURNED = [[[4.0, 0.0]], [[0.0, 4.0]]]
 
 
 if hasattr(torch.optim, "Muon"):  # newer than torch 2.8
@@ -128,6 +167,25 @@ if hasattr(torch.optim, "Muon"):  # newer than torch 2.8
                     ask.steps([[1.0], [1.0]], [[[0.0], [0.0]]], lr=0.5), [[[0.95], [0.95]]]
                 ),
             ),
+            Claim(
+                "The step is √(rows / columns) times as long where there are more rows. Anything "
+                "but a matrix is refused.",
+                lambda ask: (
+                    same(
+                        ask.steps([[0.0]] * 4, [[[2.0], *[[0.0]] * 3]], lr=0.5)[0][0],
+                        2 * ask.steps([[0.0]], [[[2.0]]], lr=0.5)[0][0],
+                    )
+                    and refuses(lambda: ask.steps([0.0], [[2.0]], lr=0.5))
+                ),
+            ),
+            Claim(
+                "The buffer is an average, other than that of SGD, and nesterov is the default.",
+                lambda ask: same(
+                    ask.steps([[0.0, 0.0]], _TURNED, lr=0.5, momentum=0.5),
+                    ask.steps([[0.0, 0.0]], [[[1.0, 0.0]], [[1.0, 6.0]]], lr=0.5, momentum=0.0),
+                ),
+            ),
+            skipped(((4.0,),), ((1.0,),), weight_decay=0.5),
         ),
     )
     def Muon(pick: Pick) -> Config:

@@ -24,6 +24,13 @@ def _batch(pick: Pick, name: str, factor: int) -> tuple[int, ...]:
                 [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 5.0], [6.0, 7.0]]],
             ),
         ),
+        Claim(
+            "A pixel's channels become a square of r by r pixels next to each other.",
+            lambda ask: same(
+                ask([[[10.0 * c, 10.0 * c + 1]] for c in range(4)], upscale_factor=2).y,
+                [[[0.0, 10.0, 1.0, 11.0], [20.0, 30.0, 21.0, 31.0]]],
+            ),
+        ),
     ),
 )
 def PixelShuffle(pick: Pick) -> Drawn:

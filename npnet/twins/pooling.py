@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from math import inf, nan, prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from npnet.twins.spec import Claim, Pick, same, spec
+from npnet.twins._planes import across, line
+from npnet.twins.spec import Claim, Pick, refuses, same, spec
 from npnet.verify.case import Example
+from npnet.verify.claim import Ask
 from npnet.verify.spec import Drawn
 
 Sizes = tuple[int, ...]
@@ -78,42 +81,112 @@ def _max_pool(pick: Pick, axes: int) -> Drawn:
     return config, (pick.values("x", planes(pick, least), kinks=(0.0, 1.0)),)
 
 
-_MAX_CLAIMS = (
-    Claim(
-        "The gradient goes to the first of equal maxima.",
-        lambda ask: same(ask([[2.0, 2.0]], kernel_size=2).dx, [[1.0, 0.0]]),
-    ),
-    Claim(
-        "nan is larger than every number, and the last of several nans is the maximum.",
+def _strides(axes: int, **config: Any) -> Claim:
+    return Claim(
+        "stride is kernel_size unless it is given: windows do not overlap.",
         lambda ask: (
-            same(ask([[nan, 2.0, nan]], kernel_size=3).y, [[nan]])
-            and same(ask([[nan, 2.0, nan]], kernel_size=3).dx, [[0.0, 0.0, 1.0]])
+            ask(line([[1.0, 2.0, 3.0, 4.0]], axes), kernel_size=across(2, axes), **config).y.shape
+            == (1,) * axes + (2,)
         ),
-    ),
-    Claim(
-        "Padding never is the maximum: it is -inf and not 0.",
-        lambda ask: same(ask([[-3.0, -2.0]], kernel_size=2, padding=1).y, [[-3.0, -2.0]]),
-    ),
-    Claim(
-        "With ceil_mode a last window that would begin behind the input is left out.",
-        lambda ask: (
-            same(ask([[1.0, 2.0, 3.0]], kernel_size=1, stride=3, ceil_mode=True).y, [[1.0]])
-            and same(ask([[1.0, 2.0, 3.0]], kernel_size=2, ceil_mode=True).y, [[2.0, 3.0]])
-        ),
-    ),
-)
-_PLANE_CLAIM = Claim(
-    "Indices count the elements of the plane, without padding and row by row.",
-    lambda ask: same(
-        ask([[[1.0, 2.0], [4.0, 3.0]]], kernel_size=2, padding=1, stride=2, return_indices=True).y[
-            1
-        ],
-        [[[0, 1], [2, 3]]],
-    ),
-)
+    )
 
 
-@spec(nn.MaxPool1d, split=lambda e: batch_of_planes(e, 1), claims=_MAX_CLAIMS)
+def _half(axes: int) -> Claim:
+    three, two = across(3, axes), across(2, axes, 0)
+    return Claim(
+        "A padding of more than half of the kernel is refused.",
+        lambda ask: refuses(lambda: ask(line([[1.0, 2.0]], axes), kernel_size=three, padding=two)),
+    )
+
+
+def _last(axes: int, **config: Any) -> Claim:
+    return Claim(
+        "ceil_mode adds a window that reaches behind the input, but none that would begin there.",
+        lambda ask: (
+            _count(ask, axes, kernel_size=across(1, axes), stride=across(3, axes), **config) == 1
+            and _count(ask, axes, kernel_size=across(2, axes), **config) == 2
+        ),
+    )
+
+
+def _count(ask: Ask, axes: int, **config: Any) -> int:
+    """How many windows a line of three has."""
+    n: int = ask(line([[1.0, 2.0, 3.0]], axes), ceil_mode=True, **config).y.shape[-1]
+    return n
+
+
+def _max_claims(axes: int) -> tuple[Claim, ...]:
+    """The conventions of maxima along so many axes."""
+    two, three, edge = across(2, axes), across(3, axes), across(1, axes, 0)
+    nans = line([[nan, 2.0, nan]], axes)
+    return (
+        Claim(
+            "The gradient goes to the first of equal maxima.",
+            lambda ask: same(
+                ask(line([[2.0, 2.0]], axes), kernel_size=two).dx, line([[1.0, 0.0]], axes)
+            ),
+        ),
+        Claim(
+            "nan is larger than every number, and the last of several nans is the maximum.",
+            lambda ask: (
+                same(ask(nans, kernel_size=three).y, line([[nan]], axes))
+                and same(ask(nans, kernel_size=three).dx, line([[0.0, 0.0, 1.0]], axes))
+            ),
+        ),
+        Claim(
+            "Padding never is the maximum: it is -inf and not 0.",
+            lambda ask: same(
+                ask(line([[-3.0, -2.0]], axes), kernel_size=two, padding=edge).y,
+                line([[-3.0, -2.0]], axes),
+            ),
+        ),
+        Claim(
+            "dilation is the distance between the elements of a window: 1 where they touch.",
+            lambda ask: same(
+                ask(
+                    line([[1.0, 9.0, 2.0, 3.0]], axes),
+                    kernel_size=two,
+                    stride=across(1, axes),
+                    dilation=two,
+                ).y,
+                line([[2.0, 9.0]], axes),
+            ),
+        ),
+        _strides(axes),
+        _last(axes),
+        _half(axes),
+        _INDICES[axes],
+    )
+
+
+_INDICES = {
+    1: Claim(
+        "Indices count the elements of the input, without padding.",
+        lambda ask: same(
+            ask([[1.0, 2.0, 4.0, 3.0]], kernel_size=2, padding=1, return_indices=True).y[1],
+            [[0, 2, 3]],
+        ),
+    ),
+    2: Claim(
+        "Indices count the elements of the plane, without padding and row by row.",
+        lambda ask: same(
+            ask(
+                [[[1.0, 2.0], [4.0, 3.0]]], kernel_size=2, padding=1, stride=2, return_indices=True
+            ).y[1],
+            [[[0, 1], [2, 3]]],
+        ),
+    ),
+    3: Claim(
+        "Indices count the elements of the volume: slice by slice, row by row.",
+        lambda ask: same(
+            ask([[[[0.0, 1.0]], [[3.0, 2.0]]]], kernel_size=(2, 1, 2), return_indices=True).y[1],
+            [[[[2]]]],
+        ),
+    ),
+}
+
+
+@spec(nn.MaxPool1d, split=lambda e: batch_of_planes(e, 1), claims=_max_claims(1))
 def MaxPool1d(pick: Pick) -> Drawn:
     return _max_pool(pick, 1)
 
@@ -122,7 +195,7 @@ def MaxPool1d(pick: Pick) -> Drawn:
     nn.MaxPool2d,
     split=lambda e: batch_of_planes(e, 2),
     claims=(
-        _PLANE_CLAIM,
+        *_max_claims(2),
         Claim(
             "The first of equal maxima is the first row by row.",
             lambda ask: same(
@@ -135,21 +208,7 @@ def MaxPool2d(pick: Pick) -> Drawn:
     return _max_pool(pick, 2)
 
 
-@spec(
-    nn.MaxPool3d,
-    split=lambda e: batch_of_planes(e, 3),
-    claims=(
-        Claim(
-            "Indices count the elements of the volume: slice by slice, row by row.",
-            lambda ask: same(
-                ask([[[[0.0, 1.0]], [[3.0, 2.0]]]], kernel_size=(2, 1, 2), return_indices=True).y[
-                    1
-                ],
-                [[[[2]]]],
-            ),
-        ),
-    ),
-)
+@spec(nn.MaxPool3d, split=lambda e: batch_of_planes(e, 3), claims=_max_claims(3))
 def MaxPool3d(pick: Pick) -> Drawn:
     return _max_pool(pick, 3)
 
@@ -190,24 +249,57 @@ def _max_unpool(pick: Pick, axes: int) -> Drawn:
     return config, inputs, {"output_size": None if wanted is None else (*lead, *out)}
 
 
-@spec(
-    nn.MaxUnpool1d,
-    split=lambda e: batch_of_planes(e, 1),
-    claims=(
+def _unpool_claims(axes: int) -> tuple[Claim, ...]:
+    """The conventions of the way back along so many axes."""
+    two = across(2, axes)
+    return (
         Claim(
             "All but the positions that indices name are 0.",
-            lambda ask: same(ask([[5.0, 6.0]], [[3, 0]], kernel_size=2).y, [[6.0, 0.0, 0.0, 5.0]]),
-        ),
-        Claim(
-            "output_size may differ from (L - 1) stride + kernel_size - 2 padding, by less than "
-            "stride.",
             lambda ask: same(
-                ask([[5.0]], [[2]], kernel_size=2, kwargs={"output_size": (3,)}).y,
-                [[0.0, 0.0, 5.0]],
+                ask(line([[5.0, 6.0]], axes), line([[3, 0]], axes), kernel_size=two).y,
+                line([[6.0, 0.0, 0.0, 5.0]], axes),
             ),
         ),
-    ),
-)
+        Claim(
+            "output_size, an argument of the call, may differ from (size - 1) stride + kernel_size "
+            "- 2 padding, by less than stride.",
+            lambda ask: (
+                same(
+                    _unpooled(ask, 5.0, 2, (*(1,) * (axes - 1), 3), kernel_size=two),
+                    line([[0.0, 0.0, 5.0]], axes),
+                )
+                and refuses(
+                    lambda: _unpooled(ask, 5.0, 2, (*(1,) * (axes - 1), 4), kernel_size=two)
+                )
+            ),
+        ),
+        Claim(
+            "The gradient is gathered from the positions that indices name.",
+            lambda ask: same(
+                ask(
+                    line([[5.0, 6.0]], axes),
+                    line([[3, 0]], axes),
+                    dy=line([[1.0, 2.0, 4.0, 8.0]], axes),
+                    kernel_size=two,
+                ).dx,
+                line([[8.0, 1.0]], axes),
+            ),
+        ),
+    )
+
+
+def _unpooled(ask: Ask, x: float, index: int, size: Sizes, kernel_size: Any) -> Any:
+    """A plane in which there is one maximum, at this index."""
+    shape = (1,) * (len(size) + 1)
+    return ask(
+        np.full(shape, x),
+        np.full(shape, index),
+        kernel_size=kernel_size,
+        kwargs={"output_size": size},
+    ).y
+
+
+@spec(nn.MaxUnpool1d, split=lambda e: batch_of_planes(e, 1), claims=_unpool_claims(1))
 def MaxUnpool1d(pick: Pick) -> Drawn:
     return _max_unpool(pick, 1)
 
@@ -216,11 +308,11 @@ def MaxUnpool1d(pick: Pick) -> Drawn:
     nn.MaxUnpool2d,
     split=lambda e: batch_of_planes(e, 2),
     claims=(
+        *_unpool_claims(2),
         Claim(
             "An index counts the elements of the output's plane, not of the input's.",
             lambda ask: same(
-                ask([[[5.0]]], [[[3]]], kernel_size=2, kwargs={"output_size": (1, 2, 2, 3)}).y,
-                [[[0.0, 0.0, 0.0], [5.0, 0.0, 0.0]]],
+                _unpooled(ask, 5.0, 3, (2, 3), 2), [[[0.0, 0.0, 0.0], [5.0, 0.0, 0.0]]]
             ),
         ),
     ),
@@ -229,7 +321,19 @@ def MaxUnpool2d(pick: Pick) -> Drawn:
     return _max_unpool(pick, 2)
 
 
-@spec(nn.MaxUnpool3d, split=lambda e: batch_of_planes(e, 3))
+@spec(
+    nn.MaxUnpool3d,
+    split=lambda e: batch_of_planes(e, 3),
+    claims=(
+        *_unpool_claims(3),
+        Claim(
+            "An index counts the elements of the output's volume, not of the input's.",
+            lambda ask: same(
+                _unpooled(ask, 5.0, 7, (2, 2, 3), 2)[0, 1], [[0.0, 5.0, 0.0], [0.0, 0.0, 0.0]]
+            ),
+        ),
+    ),
+)
 def MaxUnpool3d(pick: Pick) -> Drawn:
     return _max_unpool(pick, 3)
 
@@ -257,45 +361,56 @@ def _avg_pool(pick: Pick, axes: int) -> Drawn:
     return config, (pick.values("x", planes(pick, least)),)
 
 
-_AVG_CLAIMS = (
-    Claim(
-        "By default padding counts in the divisor; with count_include_pad=False it does not.",
-        lambda ask: (
-            same(ask([[2.0, 4.0]], kernel_size=2, padding=1).y, [[1.0, 2.0]])
-            and same(
-                ask([[2.0, 4.0]], kernel_size=2, padding=1, count_include_pad=False).y, [[2.0, 4.0]]
-            )
+def _avg_claims(axes: int) -> tuple[Claim, ...]:
+    """The conventions of means along so many axes."""
+    two, edge = across(2, axes), across(1, axes, 0)
+    padded = {"kernel_size": two, "padding": edge}
+    return (
+        Claim(
+            "By default padding counts in the divisor; with count_include_pad=False it does not.",
+            lambda ask: (
+                same(ask(line([[2.0, 4.0]], axes), **padded).y, line([[1.0, 2.0]], axes))
+                and same(
+                    ask(line([[2.0, 4.0]], axes), count_include_pad=False, **padded).y,
+                    line([[2.0, 4.0]], axes),
+                )
+            ),
         ),
-    ),
-    Claim(
-        "What ceil_mode lets a window cover behind the right padding never counts.",
-        lambda ask: same(ask([[2.0, 4.0, 6.0]], kernel_size=2, ceil_mode=True).y, [[3.0, 6.0]]),
-    ),
-)
+        Claim(
+            "What ceil_mode lets a window cover behind the right padding never counts.",
+            lambda ask: same(
+                ask(line([[2.0, 4.0, 6.0]], axes), kernel_size=two, ceil_mode=True).y,
+                line([[3.0, 6.0]], axes),
+            ),
+        ),
+        _strides(axes),
+        _last(axes),
+        _half(axes),
+        *([_divisor(axes)] if axes > 1 else []),
+    )
 
 
-@spec(nn.AvgPool1d, split=lambda e: batch_of_planes(e, 1), claims=_AVG_CLAIMS)
+def _divisor(axes: int) -> Claim:
+    return Claim(
+        "divisor_override replaces the number of elements that the sum is divided by.",
+        lambda ask: same(
+            ask(line([[3.0, 4.0]], axes), kernel_size=across(2, axes), divisor_override=1).y,
+            line([[7.0]], axes),
+        ),
+    )
+
+
+@spec(nn.AvgPool1d, split=lambda e: batch_of_planes(e, 1), claims=_avg_claims(1))
 def AvgPool1d(pick: Pick) -> Drawn:
     return _avg_pool(pick, 1)
 
 
-@spec(
-    nn.AvgPool2d,
-    split=lambda e: batch_of_planes(e, 2),
-    claims=(
-        Claim(
-            "divisor_override replaces the number of elements that the sum is divided by.",
-            lambda ask: same(
-                ask([[[1.0, 2.0], [3.0, 4.0]]], kernel_size=2, divisor_override=1).y, [[[10.0]]]
-            ),
-        ),
-    ),
-)
+@spec(nn.AvgPool2d, split=lambda e: batch_of_planes(e, 2), claims=_avg_claims(2))
 def AvgPool2d(pick: Pick) -> Drawn:
     return _avg_pool(pick, 2)
 
 
-@spec(nn.AvgPool3d, split=lambda e: batch_of_planes(e, 3))
+@spec(nn.AvgPool3d, split=lambda e: batch_of_planes(e, 3), claims=_avg_claims(3))
 def AvgPool3d(pick: Pick) -> Drawn:
     return _avg_pool(pick, 3)
 
@@ -322,38 +437,50 @@ def _lp_pool(pick: Pick, axes: int) -> Drawn:
     return config, (pick.values("x", shape, kind="real" if kind == "any" else kind),)
 
 
-_LP_CLAIMS = (
-    Claim(
-        "It takes powers of x and not of |x|: an odd p makes nan of a negative sum.",
-        lambda ask: same(ask([[-2.0, 1.0]], norm_type=3, kernel_size=2).y, [[nan]]),
-    ),
-    Claim(
-        "It adds the powers and does not average them.",
-        lambda ask: same(ask([[3.0, 4.0]], norm_type=2, kernel_size=2).y, [[5.0]]),
-    ),
-    Claim(
-        "The gradient of a window of zeros is 0.",
-        lambda ask: same(ask([[0.0, 0.0]], norm_type=2, kernel_size=2).dx, [[0.0, 0.0]]),
-    ),
-    Claim(
-        "A window that ceil_mode lets reach behind the input counts as if it were full.",
-        lambda ask: same(
-            ask([[1.0, 1.0, 1.0]], norm_type=1, kernel_size=2, ceil_mode=True).y, [[2.0, 2.0]]
+def _lp_claims(axes: int) -> tuple[Claim, ...]:
+    """The conventions of norms along so many axes."""
+    two: dict[str, Any] = {"kernel_size": across(2, axes)}
+    return (
+        Claim(
+            "It takes powers of x and not of |x|: an odd p makes nan of a negative sum.",
+            lambda ask: same(
+                ask(line([[-2.0, 1.0]], axes), norm_type=3, **two).y, line([[nan]], axes)
+            ),
         ),
-    ),
-)
+        Claim(
+            "It adds the powers and does not average them.",
+            lambda ask: same(
+                ask(line([[3.0, 4.0]], axes), norm_type=2, **two).y, line([[5.0]], axes)
+            ),
+        ),
+        Claim(
+            "The gradient of a window of zeros is 0.",
+            lambda ask: same(
+                ask(line([[0.0, 0.0]], axes), norm_type=2, **two).dx, line([[0.0, 0.0]], axes)
+            ),
+        ),
+        Claim(
+            "A window that ceil_mode lets reach behind the input counts as if it were full.",
+            lambda ask: same(
+                ask(line([[1.0, 1.0, 1.0]], axes), norm_type=1, ceil_mode=True, **two).y,
+                line([[2.0, 2.0]], axes),
+            ),
+        ),
+        _strides(axes, norm_type=2),
+        _last(axes, norm_type=2),
+    )
 
 
-@spec(nn.LPPool1d, split=lambda e: batch_of_planes(e, 1), claims=_LP_CLAIMS)
+@spec(nn.LPPool1d, split=lambda e: batch_of_planes(e, 1), claims=_lp_claims(1))
 def LPPool1d(pick: Pick) -> Drawn:
     return _lp_pool(pick, 1)
 
 
-@spec(nn.LPPool2d, split=lambda e: batch_of_planes(e, 2))
+@spec(nn.LPPool2d, split=lambda e: batch_of_planes(e, 2), claims=_lp_claims(2))
 def LPPool2d(pick: Pick) -> Drawn:
     return _lp_pool(pick, 2)
 
 
-@spec(nn.LPPool3d, split=lambda e: batch_of_planes(e, 3))
+@spec(nn.LPPool3d, split=lambda e: batch_of_planes(e, 3), claims=_lp_claims(3))
 def LPPool3d(pick: Pick) -> Drawn:
     return _lp_pool(pick, 3)

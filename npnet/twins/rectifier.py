@@ -2,6 +2,7 @@
 
 from math import nan
 
+import numpy as np
 from torch import nn
 
 from npnet.twins.activation import SHAPES, anything
@@ -15,6 +16,10 @@ from npnet.verify.spec import Drawn
         Claim(
             "The gradient at 0 is 0, at -0 too.",
             lambda ask: same(ask([0.0, -0.0], dy=[3.0, 3.0]).dx, [0.0, 0.0]),
+        ),
+        Claim(
+            "Of -0 it is -0, which 1 / y shows.",
+            lambda ask: np.signbit(ask([-0.0, 0.0, -1.0]).y).tolist() == [True, False, False],
         ),
         Claim(
             "A nan stays nan and lets the gradient pass.",

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from npnet.twins._losses import PAIRS, either_kind, reduction
+from npnet.twins._losses import BROADCAST, OF_NOTHING, PAIRS, either_kind, reduction
 from npnet.twins.spec import Claim, Pick, same, spec
 from npnet.verify.spec import Drawn
 
@@ -14,13 +14,8 @@ from npnet.verify.spec import Drawn
             "The gradient of two numbers that are equal is 0.",
             lambda ask: same(ask([1.0, 2.0], [1.0, 1.0], reduction="sum").dx, [0.0, 1.0]),
         ),
-        Claim(
-            "Shapes broadcast, and the mean is over the elements of the common shape.",
-            lambda ask: (
-                same(ask([[1.0], [2.0]], [0.0, 0.0]).y, 1.5)
-                and same(ask([[1.0], [2.0]], [0.0, 0.0]).dx, [[0.5], [0.5]])
-            ),
-        ),
+        BROADCAST,
+        OF_NOTHING,
     ),
 )
 def L1Loss(pick: Pick) -> Drawn:
@@ -39,6 +34,12 @@ def L1Loss(pick: Pick) -> Drawn:
             "The mean is over all elements, not over the batch.",
             lambda ask: same(ask([[2.0, 0.0]], [[0.0, 0.0]]).y, 2.0),
         ),
+        Claim(
+            "The target has a gradient too, the opposite of the prediction's.",
+            lambda ask: same(ask([3.0, 1.0], [0.0, 1.0]).dxs[1], [-3.0, 0.0]),
+        ),
+        BROADCAST,
+        OF_NOTHING,
     ),
 )
 def MSELoss(pick: Pick) -> Drawn:
@@ -55,8 +56,20 @@ def MSELoss(pick: Pick) -> Drawn:
         ),
         Claim(
             "With beta=0 it is the L1 loss, whose gradient at 0 is 0.",
-            lambda ask: same(ask([0.0], [0.0], beta=0.0).dx, [0.0]),
+            lambda ask: (
+                same(ask([0.0, 0.5], [0.0, 0.0], beta=0.0).y, 0.25)
+                and same(ask([0.0, 0.5], [0.0, 0.0], beta=0.0, reduction="sum").dx, [0.0, 1.0])
+            ),
         ),
+        Claim(
+            "At beta the square meets the line: the loss is beta / 2, its slope 1.",
+            lambda ask: (
+                same(ask([2.0], [0.0], beta=2.0).y, 1.0)
+                and same(ask([-2.0], [0.0], beta=2.0).dx, [-1.0])
+            ),
+        ),
+        BROADCAST,
+        OF_NOTHING,
     ),
 )
 def SmoothL1Loss(pick: Pick) -> Drawn:
@@ -73,6 +86,19 @@ def SmoothL1Loss(pick: Pick) -> Drawn:
             "The slope far from 0 is delta, not 1.",
             lambda ask: same(ask([5.0], [0.0], delta=2.0).dx, [2.0]),
         ),
+        Claim(
+            "Within delta it is half of the square, other than MSELoss.",
+            lambda ask: same(ask([1.0], [0.0], delta=2.0).y, 0.5),
+        ),
+        Claim(
+            "At delta the square meets the line: the loss is delta² / 2, its slope delta.",
+            lambda ask: (
+                same(ask([2.0], [0.0], delta=2.0).y, 2.0)
+                and same(ask([-2.0], [0.0], delta=2.0).dx, [-2.0])
+            ),
+        ),
+        BROADCAST,
+        OF_NOTHING,
     ),
 )
 def HuberLoss(pick: Pick) -> Drawn:

@@ -48,6 +48,18 @@ def _told(config: Config, precision: Precision) -> Config:
                 ask([2.0**-26], normalized_shape=1, elementwise_affine=False).y, [0.5**0.5]
             ),
         ),
+        Claim(
+            "There is a weight and no bias; the mean of squares is over all normalized axes.",
+            lambda ask: (
+                list(ask([[1.0, 7.0]], normalized_shape=(1, 2), eps=0.0).params) == ["weight"]
+                and same(
+                    ask(
+                        [[1.0], [7.0]], state={"weight": [[1.0], [2.0]]}, normalized_shape=(2, 1)
+                    ).y,
+                    [[0.2], [2.8]],
+                )
+            ),
+        ),
     ),
 )
 def RMSNorm(pick: Pick) -> Drawn:

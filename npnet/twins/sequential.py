@@ -40,6 +40,20 @@ def _batched(config: Config) -> bool:
                 [6.0],
             ),
         ),
+        Claim(
+            "The gradient goes back through the layers from the last to the first.",
+            lambda ask: same(
+                ask(
+                    [3.0, -3.0],
+                    state={"1.weight": [[2.0, 2.0]]},
+                    layers=(
+                        LayerConfig("ReLU", {}),
+                        LayerConfig("Linear", {"in_features": 2, "out_features": 1, "bias": False}),
+                    ),
+                ).dx,
+                [2.0, 0.0],
+            ),
+        ),
     ),
 )
 def Sequential(pick: Pick) -> Drawn:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from npnet.twins.attention import layout, mask
 from npnet.twins.spec import Claim, Pick, same, spec
 from npnet.verify.case import Config, LayerConfig
-from npnet.verify.claim import Ask
+from npnet.verify.claim import Ask, Told
 from npnet.verify.draw import MODERATE, Values
 from npnet.verify.spec import Drawn
 
@@ -99,22 +100,62 @@ def _named(activation: Any) -> Any:
     return activation if isinstance(activation, nn.Module) else known[activation]
 
 
-def _passed(ask: Ask, block: str) -> bool:
-    """Whether x comes out of a block whose linear and attention weights are 0."""
-    eye = {f"norm{i}.weight": [2.0, 2.0] for i in (1, 2, 3) if block == "decoder" or i < 3}
-    config: dict[str, Any] = {
-        "d_model": 2,
-        "nhead": 1,
-        "dim_feedforward": 1,
-        "dropout": 0.0,
-        "training": True,
-    }
-    zero: dict[str, Any] = {
-        name: 0 * value for name, value in ask.state({**config, "norm_first": True}).items()
-    }
-    inputs = ([[1.0, 3.0]],) if block == "encoder" else ([[1.0, 3.0]], [[1.0, 2.0]])
-    told = ask(*inputs, state=zero | eye, norm_first=True, **config)
-    return same(told.y, [[1.0, 3.0]]) and same(told.dx, [[1.0, 1.0]])
+_SMALL: dict[str, Any] = {"d_model": 2, "nhead": 1, "dim_feedforward": 1, "dropout": 0.0}
+_PAIR = [[1.0, 3.0], [2.0, -1.0]]  # a sequence of two, without a batch
+_AHEAD = [[False, True], [False, False]]  # the first may not look at the second
+_PADDED = [False, True]
+
+
+def _zeros(ask: Ask, config: Config, given: dict[str, Any]) -> dict[str, Any]:
+    """A state of 0 but for the entries given."""
+    return {name: np.zeros_like(a) for name, a in ask.state(config).items()} | given
+
+
+def _normed(ask: Ask, *memory: Any, norms: int, **options: Any) -> Told:
+    """Answers for x = (1, 3) where every norm has weights of 1, eps of 3, and all else is 0."""
+    config = {**_SMALL, "layer_norm_eps": 3.0, **options}
+    ones = {f"norm{i}.weight": [1.0, 1.0] for i in range(1, norms + 1)}
+    return ask([[1.0, 3.0]], *memory, state=_zeros(ask, config, ones), **config)
+
+
+def _looks(
+    ask: Ask, *inputs: Any, of: int = 0, kwargs: dict[str, Any] | None = None, **config: Any
+) -> bool:
+    """Whether the first row of y depends on the second one of an input."""
+    dy = np.reshape([1.0, 2.0, 0.0, 0.0], np.shape(inputs[-1]))
+    told = ask(*inputs, dy=dy, kwargs=kwargs, **(config or _SMALL))
+    return bool(np.any(np.reshape(told.dxs[of], (2, 2))[1] != 0))
+
+
+def _batch_first(*inputs: Any) -> Claim:
+    beside = [np.reshape(x, (1, 2, 2)) for x in inputs]
+    return Claim(
+        "Sequences are (length, N, d_model), without a batch (length, d_model); with "
+        "batch_first=True they are (N, length, d_model).",
+        lambda ask: (
+            not _looks(ask, *beside, **_SMALL) and _looks(ask, *beside, **_SMALL, batch_first=True)
+        ),
+    )
+
+
+def _norm_claims(norms: int, *memory: Any) -> tuple[Claim, ...]:
+    half = 1.0
+    for _ in range(norms):
+        half /= (half * half + 3) ** 0.5
+    return (
+        Claim(
+            "By default a norm comes after every sum (post-norm), as in the paper.",
+            lambda ask: same(_normed(ask, *memory, norms=norms).y, [[-half, half]]),
+        ),
+        Claim(
+            "With norm_first the skip path goes past every norm: x itself comes out where the "
+            "blocks add nothing.",
+            lambda ask: (
+                same(_normed(ask, *memory, norms=norms, norm_first=True).y, [[1.0, 3.0]])
+                and same(_normed(ask, *memory, norms=norms, norm_first=True).dx, [[1.0, 1.0]])
+            ),
+        ),
+    )
 
 
 @spec(
@@ -125,11 +166,16 @@ def _passed(ask: Ask, block: str) -> bool:
     scale=_SCALE,
     read=_READ_BLOCK,
     claims=(
+        *_norm_claims(2),
         Claim(
-            "With norm_first the skip path goes past every norm: x itself comes out where the "
-            "blocks add nothing.",
-            lambda ask: _passed(ask, "encoder"),
+            "True in a mask forbids to look, True in src_key_padding_mask marks padding.",
+            lambda ask: (
+                _looks(ask, _PAIR)
+                and not _looks(ask, _PAIR, kwargs={"src_mask": _AHEAD})
+                and not _looks(ask, _PAIR, kwargs={"src_key_padding_mask": _PADDED})
+            ),
         ),
+        _batch_first(_PAIR),
     ),
 )
 def TransformerEncoderLayer(pick: Pick) -> Drawn:
@@ -147,11 +193,24 @@ def TransformerEncoderLayer(pick: Pick) -> Drawn:
     scale=_SCALE,
     read=_READ_BLOCK,
     claims=(
+        *_norm_claims(3, [[1.0, 2.0]]),
         Claim(
-            "With norm_first the skip path goes past every norm: tgt itself comes out where the "
-            "blocks add nothing.",
-            lambda ask: _passed(ask, "decoder"),
+            "Nothing is causal unless a mask says so: tgt looks ahead without tgt_mask.",
+            lambda ask: (
+                _looks(ask, _PAIR, _PAIR)
+                and not _looks(ask, _PAIR, _PAIR, kwargs={"tgt_mask": _AHEAD})
+            ),
         ),
+        Claim(
+            "True in memory_mask forbids to look at the memory, True in memory_key_padding_mask "
+            "marks padding.",
+            lambda ask: (
+                _looks(ask, _PAIR, _PAIR, of=1)
+                and not _looks(ask, _PAIR, _PAIR, of=1, kwargs={"memory_mask": _AHEAD})
+                and not _looks(ask, _PAIR, _PAIR, of=1, kwargs={"memory_key_padding_mask": _PADDED})
+            ),
+        ),
+        _batch_first(_PAIR, _PAIR),
     ),
 )
 def TransformerDecoderLayer(pick: Pick) -> Drawn:
@@ -184,6 +243,43 @@ def _stack(pick: Pick, block: str, argument: str) -> tuple[dict[str, Any], dict[
     return config, inner
 
 
+def _two_blocks(half: str, norm: bool = False, **options: Any) -> dict[str, Any]:
+    """The configuration of two small blocks, and of a norm behind them with eps = 3."""
+    block = f"Transformer{half.title()}Layer"
+    behind = LayerConfig("LayerNorm", {"normalized_shape": (2,), "eps": 3.0})
+    return {
+        f"{half}_layer": LayerConfig(block, {**_SMALL, **options}),
+        "num_layers": 2,
+        "norm": behind if norm else None,
+    }
+
+
+def _stack_claims(half: str, *memory: Any) -> tuple[Claim, ...]:
+    """The conventions of a stack of blocks."""
+    last = "norm2" if half == "encoder" else "norm3"
+
+    def y(ask: Ask, given: dict[str, Any], **options: Any) -> Any:
+        config = _two_blocks(half, **options)
+        return ask([[1.0, 3.0]], *memory, state=_zeros(ask, config, given), **config).y
+
+    return (
+        Claim(
+            "Behind the last layer there is no norm unless one is given, with norm_first neither.",
+            lambda ask: (
+                same(y(ask, {}, norm_first=True), [[1.0, 3.0]])
+                and same(
+                    y(ask, {"norm.weight": [1.0, 1.0]}, norm=True, norm_first=True), [[-0.5, 0.5]]
+                )
+            ),
+        ),
+        Claim(
+            "The layers start as copies, but every one has entries of its own: layers.0, layers.1, "
+            "and so on.",
+            lambda ask: same(y(ask, {f"layers.1.{last}.bias": [5.0, 7.0]}), [[5.0, 7.0]]),
+        ),
+    )
+
+
 @spec(
     nn.TransformerEncoder,
     families=MODERATE,  # of others the blocks are asked; through several nothing is left to judge
@@ -192,6 +288,16 @@ def _stack(pick: Pick, block: str, argument: str) -> tuple[dict[str, Any], dict[
     slow=True,
     scale=_SCALE,
     read={"encoder_layer": lambda module: module.layers[0]},
+    claims=(
+        *_stack_claims("encoder"),
+        Claim(
+            "Every layer gets the mask.",
+            lambda ask: (
+                _looks(ask, _PAIR, **_two_blocks("encoder"))
+                and not _looks(ask, _PAIR, kwargs={"mask": _AHEAD}, **_two_blocks("encoder"))
+            ),
+        ),
+    ),
 )
 def TransformerEncoder(pick: Pick) -> Drawn:
     config, inner = _stack(pick, "TransformerEncoderLayer", "encoder_layer")
@@ -211,10 +317,41 @@ def TransformerEncoder(pick: Pick) -> Drawn:
     scale=_SCALE,
     known_bad=_forgotten,
     read={"decoder_layer": lambda module: module.layers[0]},
+    claims=(
+        *_stack_claims("decoder", [[1.0, 2.0]]),
+        Claim(
+            "Every layer looks at the same memory, whose gradient is the sum over the layers.",
+            lambda ask: _sees_memory(ask, 0) and _sees_memory(ask, 1),
+        ),
+        Claim(
+            "Every layer gets the masks.",
+            lambda ask: (
+                not _looks(ask, _PAIR, _PAIR, kwargs={"tgt_mask": _AHEAD}, **_two_blocks("decoder"))
+                and not _looks(
+                    ask,
+                    _PAIR,
+                    _PAIR,
+                    of=1,
+                    kwargs={"memory_key_padding_mask": _PADDED},
+                    **_two_blocks("decoder"),
+                )
+            ),
+        ),
+    ),
 )
 def TransformerDecoder(pick: Pick) -> Drawn:
     config, inner = _stack(pick, "TransformerDecoderLayer", "decoder_layer")
     return config, *_two(pick, inner)
+
+
+def _sees_memory(ask: Ask, layer: int) -> bool:
+    """Whether the memory has a gradient where the other one of two layers does not look at it."""
+    blind = {f"layers.{1 - layer}.multihead_attn.out_proj.weight": np.zeros((2, 2))}
+    told = ask(_PAIR, _PAIR, state=blind, dy=_PAIR, **_two_blocks("decoder", norm_first=True))
+    return bool(np.any(told.dxs[1] != 0))
+
+
+_WHOLE: dict[str, Any] = {**_SMALL, "num_encoder_layers": 1, "num_decoder_layers": 1}
 
 
 def _first(name: str) -> Any:
@@ -238,6 +375,41 @@ def _first(name: str) -> Any:
         "custom_encoder": lambda module: module.encoder,
         "custom_decoder": lambda module: module.decoder,
     },
+    claims=(
+        Claim(
+            "Encoder and decoder end with a LayerNorm each, which TransformerEncoder and "
+            "TransformerDecoder leave out by themselves.",
+            lambda ask: (
+                {"encoder.norm.weight", "decoder.norm.weight"}
+                <= {*ask(_PAIR, _PAIR, **_WHOLE).params}
+            ),
+        ),
+        Claim(
+            "src comes before tgt; y has the length of tgt.",
+            lambda ask: ask([[1.0, 2.0]], _PAIR, **_WHOLE).y.shape == (2, 2),
+        ),
+        Claim(
+            "Nothing is causal unless a mask says so: tgt looks ahead without tgt_mask.",
+            lambda ask: (
+                _looks(ask, _PAIR, _PAIR, of=1, **_WHOLE)
+                and not _looks(ask, _PAIR, _PAIR, of=1, kwargs={"tgt_mask": _AHEAD}, **_WHOLE)
+            ),
+        ),
+        Claim(
+            "src_key_padding_mask is the encoder's alone: the decoder wants it once more, as "
+            "memory_key_padding_mask.",
+            lambda ask: (
+                _looks(ask, _PAIR, _PAIR, kwargs={"src_key_padding_mask": _PADDED}, **_WHOLE)
+                and not _looks(
+                    ask,
+                    _PAIR,
+                    _PAIR,
+                    kwargs={"src_key_padding_mask": _PADDED, "memory_key_padding_mask": _PADDED},
+                    **_WHOLE,
+                )
+            ),
+        ),
+    ),
 )
 def Transformer(pick: Pick) -> Drawn:
     common = _options(pick, *_NAMED, widths=_WIDER)

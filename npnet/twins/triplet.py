@@ -50,6 +50,13 @@ _SWAP = ([[0.0]], [[2.0]], [[3.0]])  # the negative is 3 from the anchor, 1 from
             lambda ask: same(ask([[0.0]], [[3.0]], [[1.0]], eps=0.0, margin=0.5).y, 2.5),
         ),
         Claim(
+            "eps is added to every difference, and not to the distance: with two elements it "
+            "counts twice.",
+            lambda ask: same(
+                ask([[1.0, 1.0]], [[1.0, 1.0]], [[0.0, 0.0]], p=1.0, eps=0.5, margin=4.0).y, 2.0
+            ),
+        ),
+        Claim(
             "Where both distances of the negative are equal, each gets half of the gradient.",
             lambda ask: same(ask([[0.0]], [[2.0]], [[1.0]], eps=0.0, swap=True).dxs[2], [[0.0]]),
         ),
@@ -129,6 +136,10 @@ def TripletMarginWithDistanceLoss(pick: Pick) -> Drawn:
                 ).y,
                 [0.1, 0.4],
             ),
+        ),
+        Claim(
+            "The cosine with a vector of zeros is 0, and not nan.",
+            lambda ask: same(ask([[0.0, 0.0]], [[3.0, 4.0]], [1.0]).y, 1.0),
         ),
         Claim(
             "A target of 0 costs nothing.",

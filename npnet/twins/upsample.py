@@ -20,6 +20,14 @@ _AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 
 _LINE = [[[0.0, 1.0, 2.0, 3.0]]]
 
+
+def _cubic(x: float) -> float:
+    """The kernel of cubic convolution with a = -3/4."""
+    if x <= 1:
+        return 1.25 * x**3 - 2.25 * x**2 + 1
+    return -0.75 * (x**3 - 5 * x**2 + 8 * x - 4)
+
+
 _CLAIMS = (
     Claim(
         '"nearest" rounds s·o down, where the centre of o would lie at s·(o + ½) - ½; '
@@ -40,6 +48,18 @@ _CLAIMS = (
             ask([[[0.0, 3.0]]], size=4, mode="linear", align_corners=True).y,
             [[[0.0, 1.0, 2.0, 3.0]]],
         ),
+    ),
+    Claim(
+        "The cubic kernel has a = -0.75 (others have -0.5), and what lies outside of the image is "
+        "its border.",
+        lambda ask: same(
+            ask([[[[0.0, 0.0, 1.0, 1.0]]]], size=(1, 8), mode="bicubic").y[0, 0, 0, 5:],
+            [1.0 - _cubic(1.25), 1.0 - _cubic(1.75), 1.0],
+        ),
+    ),
+    Claim(
+        '"area" is the mean over all pixels that an output touches, as in AdaptiveAvgPool.',
+        lambda ask: same(ask([[[0.0, 1.0, 5.0]]], size=2, mode="area").y, [[[0.5, 3.0]]]),
     ),
     Claim(
         "A scale_factor that is given is used as it is, though the size is rounded down; with "
@@ -132,6 +152,10 @@ def Upsample(pick: Pick) -> Drawn:
         Claim(
             "It rounds s·o down, s being old size / new size: the left neighbour.",
             lambda ask: same(ask([[[[0.0, 1.0, 2.0]]]], size=(1, 2)).y, [[[[0.0, 1.0]]]]),
+        ),
+        Claim(
+            "The new size is rounded down.",
+            lambda ask: ask([[[[1.0, 2.0, 3.0]]]], scale_factor=1.5).y.shape == (1, 1, 1, 4),
         ),
     ),
 )

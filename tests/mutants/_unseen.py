@@ -67,6 +67,31 @@ _REFUSED: list[tuple[tuple[str, ...], str, dict[str, str]]] = [
         },
     ),
     (("Softshrink",), "takes a negative lambd", {"if self.lambd < 0:": "if False:"}),
+    (
+        ("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"),
+        "normalises one value per channel and sample",
+        {"if of_the_sample and each == 1:": "if False:"},
+    ),
+    (
+        ("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"),
+        "takes any output_size",
+        {"abs(o - u) >= s for": "False for"},
+    ),
+    (
+        tuple(f"{kind}Pool{n}d" for kind in ("Max", "Avg") for n in (1, 2, 3)),
+        "takes any padding",
+        {"if any(p > k // 2 for k, p in zip(kernel, padding, strict=True)):": "if False:"},
+    ),
+    (
+        tuple(f"{kind}Pad{n}d" for kind in ("Reflection", "Circular") for n in (1, 2, 3)),
+        "goes round more than once",
+        {"    if not fits:\n": "    if False:\n"},
+    ),
+    (
+        ("optim.SGD",),
+        "takes nesterov without momentum",
+        {"if self.nesterov and (not self.momentum or self.dampening):": "if False:"},
+    ),
 ]
 
 # ---- what becomes of nan, of -0 and of -inf ------------------------------------------------------

@@ -50,6 +50,11 @@ _OWN: Mistakes = [
         "next running_mean",
     ),
     (
+        "an empty batch leaves the statistics alone",
+        {_BATCH: _BATCH.replace("np.full(now.shape[1], np.nan, now.dtype)", "state[name]")},
+        "next running_mean",
+    ),
+    (
         "reads momentum=None as 0.1",
         {"else 0.0": "else 0.1"},
         "next running_mean",

@@ -46,6 +46,11 @@ MUTANTS = [
             "y",
         ),
         (
+            "has a bias whatever the option says",
+            {"math.prod(self.out_features), self.bias)": "math.prod(self.out_features), True)"},
+            "forward",
+        ),
+        (
             "the mean in chunks is over all samples",
             {"labels = target[target != ignored]": "labels = target * (target != ignored)"},
             "y",

@@ -38,6 +38,11 @@ _NADAM = [
         {_PRODUCT: "product = number(mu)"},
         ("state mu_product after step 2", _SECOND),
     ),
+    (
+        "keeps the product in float64",
+        {_PRODUCT: 'product = np.float64(float(kept["mu_product"]) * mu)'},
+        ("state mu_product after step 1", "forward"),  # what is restored must be a float32
+    ),
     ("corrects g by β₁ᵗ", {_BY_G: "by_g = self.lr * (1 - mu) / (1 - b1**t)"}, (_FIRST, _SECOND)),
     (
         "corrects m by the product so far",

@@ -100,6 +100,11 @@ _LAYERWISE: list[Mistake] = [
         "y 0",
     ),
     (
+        "refuses a batch of no samples",
+        {"if x.shape[time] == 0:": "if 0 in x.shape:"},
+        "forward",
+    ),
+    (
         "drops the output of the last layer too",
         {"k < n_layers - 1": "k < n_layers"},
         "y 0",
@@ -199,6 +204,11 @@ _RNN: list[Mistake] = [
     (
         "takes tanh for every nonlinearity",
         {'"relu": Cell(1, ("h_0",), _relu_step)': '"relu": Cell(1, ("h_0",), _tanh_step)'},
+        "y 0",
+    ),
+    (
+        "takes relu for every nonlinearity",
+        {'"tanh": Cell(1, ("h_0",), _tanh_step)': '"tanh": Cell(1, ("h_0",), _relu_step)'},
         "y 0",
     ),
     (

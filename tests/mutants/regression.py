@@ -4,6 +4,10 @@ _G = "g = slope(d) * reduced.back(dy, n)"
 _N = "n = d.size"
 _DT = "summed_to(target.shape, -g)"
 
+_COUNTED = [
+    ("counts the target's elements, not the common ones", {_N: "n = target.size"}, "y"),
+    ("is 0 for nothing", {_N: "n = max(d.size, 1)"}, "y"),
+]
 _SHARED = [
     (
         "forgets to sum where the prediction was broadcast",
@@ -17,7 +21,7 @@ _SHARED = [
     ("forgets to sum where the target was broadcast", {_DT: "-g"}, DT),
     ("divides by the batch size only", {_N: "n = len(d) if d.ndim else 1"}, "y"),
     ("divides by n - 1", {_N: "n = max(d.size - 1, 1)"}, "y"),
-    ("counts the target's elements, not the common ones", {_N: "n = target.size"}, "y"),
+    *_COUNTED,
 ]
 
 _ABS = "losses=lambda d: np.abs(d)"
@@ -128,6 +132,6 @@ _HUBER = [
 MUTANTS = [
     *mutants("L1Loss", [*_L1, *_SHARED]),
     *mutants("MSELoss", _MSE),
-    *mutants("SmoothL1Loss", _SMOOTH_L1),
-    *mutants("HuberLoss", _HUBER),
+    *mutants("SmoothL1Loss", [*_SMOOTH_L1, *_COUNTED]),
+    *mutants("HuberLoss", [*_HUBER, *_COUNTED]),
 ]

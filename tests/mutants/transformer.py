@@ -16,6 +16,12 @@ _BLOCK: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
         (_SRC, "gradient of linear2.weight", "gradient of self_attn.in_proj_weight"),
     ),
     ("ignores norm_first", {"if layer.norm_first:": "if False:"}, "y"),
+    ("takes norm_first for granted", {"if layer.norm_first:": "if True:"}, "y"),
+    (
+        "takes the length to come first always",
+        {"batch_first=layer.batch_first,": "batch_first=False,"},
+        ("y", "forward"),
+    ),
     (
         "uses relu always",
         {
@@ -46,8 +52,21 @@ _ENCODER: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
         {"masks = src_key_padding_mask, src_mask": "masks = None, src_mask"},
         "y",
     ),
+    (
+        "ignores the mask",
+        {"masks = src_key_padding_mask, src_mask": "masks = src_key_padding_mask, None"},
+        "y",
+    ),
 ]
+_TARGETS = "masks = tgt_key_padding_mask, tgt_mask, tgt_is_causal"
+_CAUSAL = (
+    "n = x.shape[1 if self.batch_first and x.ndim > 2 else 0]\n"
+    "            ahead = np.triu(np.ones((n, n), bool), 1)\n"
+    "            masks = tgt_key_padding_mask, ahead if tgt_mask is None else tgt_mask, False"
+)
 _DECODER: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
+    ("is causal without a mask", {_TARGETS: _CAUSAL}, ("y", "forward")),
+    ("ignores the mask", {_TARGETS: _TARGETS.replace("tgt_mask", "None")}, "y"),
     (
         "the gradient of the memory leaves the values out",
         {_ATTENDED: _ATTENDED.replace("(dq, dk + dv)", "(dq, dk)")},
@@ -210,6 +229,14 @@ _WHOLE: list[tuple[str, dict[str, str], str | tuple[str, ...]]] = [
         "the gradient of the source ends at the memory",
         {"return Grads((dsrc, dtgt)": "return Grads((dmemory, dtgt)"},
         _SRC,
+    ),
+    (
+        "takes the target to come first",
+        {
+            "        src: Array,\n        tgt: Array,\n        src_mask": "        tgt: Array,\n"
+            "        src: Array,\n        src_mask"
+        },
+        ("y", "forward"),
     ),
     ("the memory is the source", {"state, tgt, encoded.y, *masks": "state, tgt, src, *masks"}, "y"),
 ]
