@@ -3,36 +3,17 @@
 import numpy as np
 import pytest
 
-from npnet.contract import Forward, Grads, ShapeError
+from npnet.contract import ShapeError
 from npnet.twins import SPECS
-from npnet.verify import adapt
-from npnet.verify.case import Example
+from npnet.twins.itself import torch_itself
 from npnet.verify.claim import Ask, refuses, same
-from npnet.verify.precision import PRECISIONS
 from npnet.verify.targets import native
 from tests.mutants._unseen import UNSEEN
 from tests.studies.mutants import all_mutants
-from tests.studies.soak import torch_twin
 
 MUTANTS = [*all_mutants(), *UNSEEN]
 CLAIMS = [(name, claim) for name, spec in SPECS.items() for claim in spec.claims]
 ids = [f"{name}: {claim.text}" for name, claim in CLAIMS]
-
-
-def torch_itself(name):
-    return rates(name) if SPECS[name].schedule else adapt.torch_function(torch_twin(name))
-
-
-def rates(name):
-    """The answer of the spec, which is torch's own."""
-
-    def ask(case):
-        example = Example(name, case.config, {}, 1, ("normal",), kwargs=case.kwargs)
-        found = SPECS[name].answer(example, PRECISIONS["float64"]).expected
-        ys = tuple(e.value[0] for e in found.values())
-        return Forward(ys if len(ys) > 1 else ys[0], lambda dy: Grads(()))
-
-    return ask
 
 
 @pytest.mark.parametrize(("name", "claim"), CLAIMS, ids=ids)

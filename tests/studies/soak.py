@@ -47,9 +47,10 @@ def correct(source: str, layer: str) -> Candidate:
         return native(layer)
     if source == "other":
         return native(layer, alternatives()[layer])
+    from npnet.twins.itself import torch_class
     from npnet.verify import adapt
 
-    function = adapt.torch_function(torch_twin(layer))
+    function = adapt.torch_function(torch_class(layer))
     return candidate(layer, name=f"torch {layer}", only=TORCH_ONLY.get(layer))(function)
 
 
@@ -61,17 +62,6 @@ TORCH_ONLY = {
     # in chunks its backward pass can be called once only
     "LinearCrossEntropyLoss": {"options": st.just("none")},
 }
-
-
-def torch_twin(layer: str) -> type:
-    """torch's own class of a layer or optimizer; the module of an operation."""
-    import torch
-
-    from npnet.twins.autograd import MODULES
-
-    package, _, name = layer.rpartition(".")
-    places = {"": torch.nn, "optim": torch.optim}
-    return MODULES[layer] if package == "autograd" else getattr(places[package], name)
 
 
 def _work(job: Job) -> tuple[Job, float, dict[str, int], list[str]]:
