@@ -92,7 +92,7 @@ def _joined(text: str) -> str:
 
 
 _ALIGNED = re.compile(r"\S {3,}\S")
-_BEGINS = re.compile(r"Twin: |Raises |[\w.,' ]+: \(|\S+( \S+)? = ")
+_BEGINS = re.compile(r"Twin: |Raises |[\w.,' ]+: \(|[^\s:]+( \S+)? = ")
 """What stands on lines of its own: columns, twins, errors, shapes, formulas."""
 
 
