@@ -82,3 +82,18 @@ def test_losses_over_nothing():
     assert np.isnan(nn.MultiMarginLoss()({}, none, labels).y)
     assert nn.MultiMarginLoss(reduction="sum")({}, none, labels).y == 0
     assert nn.MultiLabelMarginLoss(reduction="sum")({}, none, none.astype(np.int64)).y == 0
+
+
+@pytest.mark.parametrize("p", [1.25, 1.5, 1.75])
+def test_the_slope_of_a_distance_keeps_its_digits_beside_a_large_component(p):
+    """|d| / y is denormal there: its root showed what that had lost."""
+    from mpmath import mp, mpf
+
+    x1, x2 = np.array([[1.25, 0.0]]), np.array([[0.0, 9.729129459513e-312]])
+    layer = nn.PairwiseDistance(p, eps=0.0)
+    dx = layer({}, x1, x2).vjp(np.ones(1)).inputs[0]
+
+    with mp.workdps(60):
+        size, length = mpf(float(x2[0, 1])), mpf(1.25)
+        want = -((size / length) ** (mpf(p) - 1))
+        assert abs(mpf(float(dx[0, 1])) - want) <= abs(want) * mpf(2) ** -48

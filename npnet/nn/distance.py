@@ -124,5 +124,8 @@ def _slope_of_norm(d: Array, y: Array, p: float) -> Array:
     size, length = np.where(inside, size, 1), np.where(inside, y, 1)
     # below 1, a quotient that is nearly 0 would be raised to a negative power
     power = (size / length) ** (p - 1) if p >= 1 else size ** (p - 1) * length ** (1 - p)
+    if 1 < p < 2:  # a quotient that is nearly 0 has lost digits that its root would show
+        root = size ** ((p - 1) / 2) * length ** ((1 - p) / 2)
+        power = np.where(size / length < np.finfo(d.dtype).tiny, root * root, power)
     slope: Array = np.sign(d) * inside * power
     return slope
