@@ -29,12 +29,12 @@ def softmaxes(v: View) -> Iterator[Reading]:
                 for value in (share, np.log(share)):
                     yield Reading(("soft", told), "reduction", f"it sums {told}", value, 1.6)
         elif dy is not None:
-            for value in (
-                y * (dy - (dy * y).sum(axes, keepdims=True)),
-                -y * (dy - (dy * y).sum(axes, keepdims=True)),
-                dy - np.exp(y) * dy.sum(axes, keepdims=True),
+            for summand, value in (
+                ("dy·y", y * (dy - (dy * y).sum(axes, keepdims=True))),
+                ("dy·y", -y * (dy - (dy * y).sum(axes, keepdims=True))),
+                ("dy", dy - np.exp(y) * dy.sum(axes, keepdims=True)),
             ):
-                text = f"its projection sums {told}"
+                text = f"the sum of {summand} in it runs {told}"
                 yield Reading(("soft", told), "reduction", text, value, 1.6)
     if dy is not None and v.quantity != "y":
         text = "only the diagonal of the Jacobian counts"
