@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from npnet.contract import Forward, Grads
+from npnet.nn import CrossEntropyLoss
 from npnet.verify import Verdict, candidate, run
 from npnet.verify.aside import Died, aside
 from npnet.verify.coverage import Coverage
@@ -104,6 +106,7 @@ STRANGERS = [
     (channels_last, "overlapping averages overwrite", "reduction", "only the last one counts"),
     (layer_class, "not divided by the batch", "factor", "times torch's"),
     (layer_class, "derivative of the output", "constant", "takes the sigmoid of input 0 first"),
+    (layer_class, "log of a little more", "term", "the logarithm of p + 1e-7"),
     (dense_rmsprop, "diagonal of the Jacobian only", "term", "diagonal"),
     (autograd_tensor, "repeated rows lost", "reduction", "repeated indices"),
     (autograd_tensor, "gradient left out", "upstream", "as if dy were 1"),
@@ -120,6 +123,55 @@ def test_a_strangers_mistake_is_named(file, mistake, kind, words):
 
     assert (first.kind, first.certain) == (kind, True), first
     assert words in first.text
+
+
+def logarithm_of_more(small, target, reduction):
+    """A cross-entropy of p + small, with npnet's own gradients."""
+    only = {
+        "target": st.just(target),
+        "class weights": st.just(False),
+        "label_smoothing": st.just(0.0),
+        "ignored targets": st.just(False),
+        "ignore_index": st.just(-100),
+        "size_average": st.just(None),
+        "reduce": st.just(None),
+        "reduction": st.just(reduction),
+        "batch": st.sampled_from([(3,), (2,)]),
+        "trailing axes": st.sampled_from([(), (2,)]),
+    }
+    right = native("CrossEntropyLoss", CrossEntropyLoss)
+
+    @candidate("CrossEntropyLoss", only=only)
+    def loss(case):
+        x, t = case.inputs
+        p = np.moveaxis(softmax(x, axis=1), 1, -1)
+        share = (
+            np.eye(p.shape[-1], dtype=x.dtype)[t] if t.dtype.kind == "i" else np.moveaxis(t, 1, -1)
+        )
+        each = -(share * np.log(p + x.dtype.type(small))).sum(-1)
+        y = {"mean": each.mean, "sum": each.sum, "none": lambda: each}[reduction]()
+        return Forward(np.asarray(y), right(case).vjp)
+
+    return loss
+
+
+@pytest.mark.parametrize("target", ["indices", "probabilities"])
+@pytest.mark.parametrize(
+    ("small", "reduction"), [(1e-5, "mean"), (1e-8, "sum"), (1e-12, "none"), (1e-10, "mean")]
+)
+def test_a_small_number_in_a_logarithm_is_named(small, target, reduction):
+    first = leading(logarithm_of_more(small, target, reduction), "CrossEntropyLoss")
+
+    assert (first.quantity, first.explanations[0].kind) == ("y", "term"), first
+    assert first.explanations[0].text == (
+        f"it takes the logarithm of p + {small:.0e}, torch that of p".replace("e-0", "e-")
+    )
+
+
+def test_another_number_in_a_logarithm_is_not_taken_for_a_known_one():
+    first = leading(logarithm_of_more(3e-7, "indices", "mean"), "CrossEntropyLoss")
+
+    assert not any("logarithm" in e.text for e in first.explanations), first
 
 
 def linear(wrong):

@@ -908,5 +908,10 @@ def test_words() -> None:
     assert words.ratio(0.314) == "0.31"
     assert words.ratio(1.2e9) == "1e9"
     assert words.ratio(math.inf) == "inf"
+    assert words.apart(3.0, 1.0) == ("3", "1")
+    assert words.apart(1.3862939611, 1.3862943611) == ("1.38629396", "1.38629436")
+    assert words.apart(1.0, 1.0 + 2.0**-52) == ("1", "1.0000000000000002")
+    assert words.apart(math.nan, math.nan) == ("nan", "nan")
+    assert words.apart(0.5, 0.5) == ("0.5", "0.5")
     assert words.array(np.zeros((0, 3))) == "empty, shape (0, 3)"
     assert words.sentence(Report()) == "Nothing was verified"

@@ -129,9 +129,10 @@ def how_much(finding: Finding, written: Callable[[float], str] | None = None) ->
     at = f" at {list(w.index)}" if w.index else ""
     by = "" if math.isnan(w.ratio) else f", err/bound {(written or ratio)(w.ratio)}"
     whose = "the other" if finding.protocol == "compared" else "torch"
+    got, want = apart(w.got, w.want)
     return (
-        f"{finding.wrong:,} of {finding.size:,} elements; worst{at}: got {number(w.got)}, "
-        f"{whose} has {number(w.want)}{by}"
+        f"{finding.wrong:,} of {finding.size:,} elements; worst{at}: got {got}, "
+        f"{whose} has {want}{by}"
     )
 
 
@@ -279,9 +280,10 @@ def options(result: LayerResult) -> str:
 # ---- numbers and arrays --------------------------------------------------------------------------
 
 
-def number(x: float) -> str:
-    """A float with as many digits as are worth reading."""
-    return f"{x:.6g}"
+def apart(a: float, b: float) -> tuple[str, str]:
+    """Two floats with as many digits as are worth reading, or more where these are the same."""
+    both = [(f"{a:.{digits}g}", f"{b:.{digits}g}") for digits in (6, 9, 12, 17)]
+    return next(((x, y) for x, y in both if x != y), both[0])
 
 
 def ratio(x: float) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from npnet.verify.candidate import Candidate
 from npnet.verify.diagnose import (
+    logarithm,
     normalisation,
     numerics,
     otherwise,
@@ -58,6 +59,7 @@ SUSPICIONS: tuple[Suspicion, ...] = (
     reduction.reductions,
     term.terms,
     reduction.softmaxes,
+    logarithm.small_number,
     step.steps,
     numerics.precision,
     place.inside,
@@ -246,6 +248,7 @@ class Diagnosis:
                     yield from suspicion(v)
             yield from otherwise.readings(v, self._asker, self._answers, stop)
         else:
+            yield from logarithm.small_number(v)
             yield from numerics.precision(v)
             yield from place.inside(v)
 
