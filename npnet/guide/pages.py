@@ -78,6 +78,8 @@ class _Page:
                 if inside.strip() == fence:
                     break
                 body.append(inside)
+            else:
+                raise self._wrong(f"`{line}` must end with {fence}, but does not.")
             yield from getattr(self, f"_{kind}")(argument, body)
 
     def _file(self, argument: str, body: list[str]) -> Iterator[str]:
@@ -88,16 +90,23 @@ class _Page:
 
     def _change(self, argument: str, body: list[str]) -> Iterator[str]:
         path = self.folder / argument
+        if not path.is_file():
+            raise self._wrong(f"{argument} must be there to be changed, but is not.")
         text = path.read_text(encoding="utf-8")
-        old = "".join(f"{line[2:]}\n" for line in body if line[:1] in ("-", " "))
-        new = "".join(f"{line[2:]}\n" for line in body if line[:1] in ("+", " "))
+        old = "".join(f"{line[2:]}\n" for line in body if line[:1] != "+")
+        new = "".join(f"{line[2:]}\n" for line in body if line[:1] != "-")
         if text.count(old) != 1:
             raise self._wrong(f"{argument} must hold these lines once, but does not:\n{old}")
         path.write_text(text.replace(old, new), encoding="utf-8")
         yield from _shown("diff", body, argument)
 
     def _run(self, argument: str, body: list[str]) -> Iterator[str]:
-        asked = {m[1]: m[2] for line in body if (m := _OPTION.match(line))}
+        asked = {}
+        for line in body:
+            option = _OPTION.match(line)
+            if option is None:
+                raise self._wrong(f"`{argument}` must have options as `exit: 1`, but has {line!r}.")
+            asked[option[1]] = option[2]
         words = shlex.split(argument)
         known = {"npnet": ["-m", "npnet.cli"], "pytest": ["-m", "pytest"], "python": []}
         if words[0] in known:
@@ -124,7 +133,9 @@ class _Page:
             printed = [*printed[: int(asked["first"])], "…"]
         if "last" in asked and len(printed) > int(asked["last"]):
             printed = ["…", *printed[-int(asked["last"]) :]]
-        yield from _shown("console", [f"$ {argument}", *(line.rstrip() for line in printed)])
+        lines = [line.rstrip().replace(f"{self.folder}/", "") for line in printed]
+        code = ["$ echo $?", str(done.returncode)] if done.returncode else []
+        yield from _shown("console", [f"$ {argument}", *lines, *code])
 
     def _python(self, argument: str, body: list[str]) -> Iterator[str]:
         printed, code = io.StringIO(), "\n".join(body)
