@@ -139,7 +139,7 @@ class _Page:
 
     def _python(self, argument: str, body: list[str]) -> Iterator[str]:
         printed, code = io.StringIO(), "\n".join(body)
-        before = Path.cwd()
+        before, sys.dont_write_bytecode = (Path.cwd(), sys.dont_write_bytecode), True
         os.chdir(self.folder)
         sys.path.insert(0, str(self.folder))
         try:
@@ -149,7 +149,9 @@ class _Page:
             raise self._wrong(f"{type(error).__name__}: {error}\n{code}") from error
         finally:
             sys.path.remove(str(self.folder))
-            os.chdir(before)
+            _forget(self.folder)
+            place, sys.dont_write_bytecode = before
+            os.chdir(place)
         yield from _shown("python", body)
         if printed.getvalue():
             yield ""
@@ -165,9 +167,18 @@ _ENVIRONMENT = {
     "GITHUB_ACTIONS": "",
     "NO_COLOR": "1",
     "OMP_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",  # a file that is changed within a second is not read anew
     "PYTHONWARNINGS": "ignore",
 }
 """So that pages look alike wherever they are built."""
+
+
+def _forget(folder: Path) -> None:
+    """What was imported from the folder: it may change, and other pages have files of the name."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is not None and Path(file).is_relative_to(folder):
+            del sys.modules[name]
 
 
 def _language(path: str) -> str:
