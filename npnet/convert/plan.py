@@ -1,0 +1,304 @@
+"""A checkpoint converted: groups and slots paired, tensors moved, nothing left over."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from math import prod
+
+import numpy as np
+
+from npnet.contract import Array, ConfigError, ShapeError, State
+from npnet.convert.facts import Table
+from npnet.convert.groups import (
+    Group,
+    Slot,
+    grouped,
+    plain,
+    same_kind,
+    slots_of_state,
+)
+from npnet.convert.moving import BF16, from_torch, shapes, to_torch
+from npnet.convert.tables import ABSENT, tables
+
+_TRACKED = "num_batches_tracked"
+_MOST = 6  # lines of a message
+
+
+class LeftOverError(ConfigError):
+    """Tensors that belong nowhere, or places that nothing belongs to."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One layer, from one side to the other: theirs by the names of parts, torch's by entries."""
+
+    table: Table
+    slot: Slot
+    names: Mapping[str, str]
+    theirs: State
+    entries: State
+
+
+@dataclass
+class Converted:
+    """What is to be written, layer by layer how it came about, and what there is to say."""
+
+    tensors: dict[str, Array]
+    moved: list[Moved] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def to_state(
+    framework: str,
+    given: State,
+    like: tuple[Sequence[Slot], Sequence[str]] | None = None,
+    *,
+    chosen: Mapping[str, str] | None = None,
+    renamed: Mapping[str, str] | None = None,
+    allow_missing: bool = False,
+) -> Converted:
+    """torch's state_dict of the tensors of another framework.
+
+    like: the layers that it is for, and entries that are none's; None: they are called as theirs
+    chosen: what layers are said to be    renamed: what their layers are called, theirs to torch's
+
+    Raises LeftOverError, naming what is unknown or missing and what is near; ShapeError.
+    """
+    groups, why = grouped(framework, {n: a.shape for n, a in given.items()}, chosen or {})
+    made = Converted({})
+    problems = [
+        f"{name!r} {given[name].shape} is unknown: {reason}{_near(name, given, groups)}"
+        for name, reason in why.items()
+    ]
+    if like is None:
+        pairs = [(g, _own_slot(g, given, renamed or {})) for g in groups]
+        missing: list[str] = []
+    else:
+        pairs, more, missing = _paired(groups, like[0], given, renamed or {}, made.notes)
+        problems += more
+        missing += like[1]
+    for group, slot in pairs:
+        table = next(t for t in group.tables if like is None or _fits(t, group, slot, given))
+        made.moved.append(_moved(table, group, slot, given, made.notes))
+    for one in made.moved:
+        for entry, a in one.entries.items():
+            made.tensors[one.slot.full(entry)] = a
+        lacking = [
+            one.slot.full(n) for n in one.slot.shapes if n not in one.entries and n != _TRACKED
+        ]
+        missing += lacking
+        if _TRACKED in one.slot.shapes and not any(n == _TRACKED for n in one.entries):
+            made.tensors[one.slot.full(_TRACKED)] = np.zeros((), np.int64)
+    if like is not None:
+        made.tensors = _ordered(made.tensors, like[0])
+    problems += [f"{n!r} is missing{_nearest_source(n, why)}" for n in dict.fromkeys(missing)]
+    _settle(problems, allow_missing, made.notes)
+    return made
+
+
+def from_state(
+    framework: str,
+    given: State,
+    slots: tuple[Sequence[Slot], Sequence[str]] | None = None,
+    *,
+    chosen: Mapping[str, str] | None = None,
+    allow_missing: bool = False,
+) -> Converted:
+    """Another framework's tensors of a state_dict.
+
+    Raises LeftOverError, ShapeError, ConfigError.
+    """
+    found, left = slots or slots_of_state({n: a.shape for n, a in given.items()})
+    made = Converted({})
+    problems = [f"{n!r} {given[n].shape} is unknown: no table has it" for n in left if n in given]
+    for slot in found:
+        entries = {n: given[slot.full(n)] for n in slot.shapes if slot.full(n) in given}
+        wanted = (chosen or {}).get(slot.prefix)
+        table = _table_for(framework, slot, wanted)
+        if table is None:
+            reasons = [ABSENT.get((framework, k), "") for k in slot.kinds]
+            why = next(filter(None, reasons), f"{framework} has no table for {slot.kinds[0]}")
+            problems += [f"{slot.full(n)!r} has no place there: {why}" for n in entries]
+            continue
+        if wanted is None and {"Linear", "Embedding"} <= set(slot.kinds):
+            made.notes.append(
+                f"{slot.named} is taken for a {table.layer}; --layer {slot.prefix}=Embedding if it "
+                "is one."
+            )
+        known = {"n": slot.heads} if slot.heads else {}
+        moving = {n: a for n, a in entries.items() if n != _TRACKED}
+        theirs = from_torch(table, moving, known)
+        place = (slot.prefix.replace(".", "/") + slot.suffix) or "layer"
+        names = {n: f"{place}/{n}" for n in theirs}
+        made.moved.append(Moved(table, slot, names, theirs, moving))
+        made.tensors |= {names[n]: a for n, a in theirs.items()}
+        if table.merges and any(n.startswith("bias") for n in moving):
+            made.notes.append(f"{slot.named}: bias_ih and bias_hh are one there: their sum.")
+        if _TRACKED in entries:
+            made.notes.append(f"{slot.named}: {_TRACKED} is torch's alone, and left out.")
+    missing = [s.full(n) for s in found for n in s.shapes if s.full(n) not in given]
+    problems += [f"{n!r} is missing" for n in missing]
+    _settle(problems, allow_missing, made.notes)
+    return made
+
+
+def _table_for(framework: str, slot: Slot, wanted: str | None) -> Table | None:
+    for table in tables(framework):
+        named = table.key.partition("/")[2]
+        if (wanted in (table.layer, named)) if wanted else table.layer in slot.kinds:
+            return table
+    return None
+
+
+# ---- pairs ---------------------------------------------------------------------------------------
+
+
+def _own_slot(group: Group, given: State, renamed: Mapping[str, str]) -> Slot:
+    """The slot of a layer that is called there as here."""
+    table = group.tables[0]
+    made = shapes(table, {n: given[name].shape for n, name in group.names.items()})
+    name = _renamed(group.name, renamed) or group.name.replace("/", ".")
+    if any(p.entry == "running_mean" for p in table.parts) and table.layer.startswith("Batch"):
+        made = {**made, _TRACKED: ()}
+    suffix = "_l0" if table.layer in ("RNN", "LSTM", "GRU") else ""
+    return Slot(name, suffix, (table.layer,), made)
+
+
+def _renamed(name: str, renamed: Mapping[str, str]) -> str | None:
+    return renamed.get(name, renamed.get(name.replace("/", ".")))
+
+
+def _paired(
+    groups: Sequence[Group],
+    slots: Sequence[Slot],
+    given: State,
+    renamed: Mapping[str, str],
+    notes: list[str],
+) -> tuple[list[tuple[Group, Slot]], list[str], list[str]]:
+    """Groups and slots by name where that is the same, else in order; problems; what is missing."""
+    free = list(slots)
+    pairs: dict[int, tuple[Group, Slot]] = {}
+    problems: list[str] = []
+    for i, group in enumerate(groups):
+        name = _renamed(group.name, renamed)
+        same = [s for s in free if s.prefix == (name or group.name.replace("/", "."))]
+        fits = [s for s in same if any(_fits(t, group, s, given) for t in group.tables)]
+        if fits:
+            pairs[i] = group, fits[0]
+            free.remove(fits[0])
+        elif name is not None:
+            known = [s.prefix for s in slots]
+            near = get_close_matches(name, known, 1)
+            hint = f" Near is {near[0]!r}." if near and near[0] != name else ""
+            raise ConfigError(f"{group.name!r} does not fit {name!r}.{hint}")
+    for i, group in enumerate(groups):
+        if i in pairs:
+            continue
+        fits = [s for s in free if any(_fits(t, group, s, given) for t in group.tables)]
+        if not fits:
+            problems += _homeless(group, slots, free, given)
+            continue
+        if len(fits) > 1:
+            notes.append(
+                f"{group.name} fits {', '.join(s.named for s in fits)} as well as each other: "
+                f"taken in order, for {fits[0].named}. --rename {group.name}=… says otherwise."
+            )
+        pairs[i] = group, fits[0]
+        free.remove(fits[0])
+    missing = [s.full(n) for s in free for n in s.shapes]
+    order = {id(s): k for k, s in enumerate(slots)}
+    return sorted(pairs.values(), key=lambda p: order[id(p[1])]), problems, missing
+
+
+def _fits(table: Table, group: Group, slot: Slot, given: State) -> bool:
+    if not same_kind(table, slot):
+        return False
+    theirs = {n: given[name].shape for n, name in group.names.items()}
+    asked = {n: s for n, s in slot.shapes.items() if n != _TRACKED}
+    if not table.merges and sum(map(prod, theirs.values())) > sum(map(prod, asked.values())):
+        return False
+    try:
+        made = shapes(table, theirs)
+    except ShapeError:
+        return False
+    return all(asked.get(n) == shape for n, shape in made.items())
+
+
+def _homeless(group: Group, slots: Sequence[Slot], free: Sequence[Slot], given: State) -> list[str]:
+    """What is wrong with a layer that no slot takes, with the nearest that might have."""
+    table = group.tables[0]
+    theirs = {n: given[name].shape for n, name in group.names.items()}
+    made = shapes(table, theirs)
+    weight = next(iter(made))
+    kin = [s for s in free if same_kind(table, s)] or [s for s in slots if same_kind(table, s)]
+    told = []
+    for n, name in group.names.items():
+        text = (
+            f"{name!r} {theirs[n]} has no place: as {table.layer} it makes {weight} {made[weight]}"
+        )
+        if kin:
+            near = get_close_matches(group.name.replace("/", "."), [s.prefix for s in kin], 1, 0)
+            slot = next((s for s in kin if [s.prefix] == near), kin[0])
+            text += f", nearest is {slot.full(weight)!r} {slot.shapes.get(weight, 'without it')}"
+        told.append(text)
+    return told
+
+
+def _moved(table: Table, group: Group, slot: Slot, given: State, notes: list[str]) -> Moved:
+    theirs = {n: given[name] for n, name in group.names.items()}
+    dtypes = {a.dtype for a in theirs.values()}
+    if len(dtypes) > 1:
+        raise ConfigError(
+            f"{group.name} needs tensors of one dtype, but has "
+            f"{' and '.join(sorted(map(str, dtypes)))}."
+        )
+    if table.merges and any("bias" in n or n == "b" for n in theirs):
+        notes.append(f"{slot.named}: one bias there, two in torch: the other is 0.")
+    return Moved(table, slot, group.names, theirs, to_torch(table, theirs))
+
+
+def _ordered(tensors: Mapping[str, Array], slots: Sequence[Slot]) -> dict[str, Array]:
+    order = [slot.full(n) for slot in slots for n in slot.shapes]
+    return {n: tensors[n] for n in order if n in tensors}
+
+
+# ---- messages ------------------------------------------------------------------------------------
+
+
+def _near(name: str, given: State, groups: Sequence[Group]) -> str:
+    """What a tensor that no layer has might have been called."""
+    leaf = plain(name)[-1:]
+    known = {p.name.rpartition("/")[2] for g in groups for t in g.tables for p in t.parts}
+    near = get_close_matches(leaf[0], sorted(known), 1) if leaf else []
+    return f", near to {near[0]!r}" if near and near[0] != leaf[0] else ""
+
+
+def _nearest_source(name: str, left: Mapping[str, str]) -> str:
+    near = get_close_matches(name, list(left), 1, 0.4)
+    return f" (left over is {near[0]!r})" if near else ""
+
+
+def _settle(problems: Sequence[str], allow_missing: bool, notes: list[str]) -> None:
+    if not problems:
+        return
+    if allow_missing:
+        notes += [f"left out: {p}." for p in problems]
+        return
+    shown = [f"  {p}" for p in problems[:_MOST]]
+    rest = len(problems) - _MOST
+    shown += [f"  and {rest} more"] * (rest > 0)
+    raise LeftOverError(
+        "every tensor needs a place, and every place a tensor, but\n"
+        + "\n".join(shown)
+        + "\nNothing is written. --like names the target, --layer and --rename say what is what; "
+        "--allow-missing leaves these out."
+    )
+
+
+def floats(tensors: State) -> set[str]:
+    """The floating-point dtypes of tensors, by name."""
+    return {
+        "bfloat16" if a.dtype == BF16 else str(a.dtype)
+        for a in tensors.values()
+        if a.dtype == BF16 or a.dtype.kind == "f"
+    }
