@@ -1,5 +1,5 @@
 """The command `npnet`: verify, trace, compare, report, list, replay, repro, baseline, record,
-judge, doctor, init, train, guide.
+judge, doctor, init, train, guide, convert, port.
 
 Exit codes: 0 everything asked was verified; 1 at least one divergence; 2 usage or configuration;
 3 a candidate crashed, hung or could not be loaded; 4 nothing, or too little, could be verified.
@@ -25,6 +25,7 @@ except ModuleNotFoundError:
 from npnet.cli.accepting import baseline
 from npnet.cli.asking import verify
 from npnet.cli.base import Group, read_settings
+from npnet.cli.converting import convert, port
 from npnet.cli.guiding import guide
 from npnet.cli.merging import report
 from npnet.cli.recording import judge, record
@@ -62,6 +63,8 @@ COMMANDS = (
     doctor,
     init,
     train,
+    convert,
+    port,
 )
 
 for command in COMMANDS:

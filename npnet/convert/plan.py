@@ -17,11 +17,12 @@ from npnet.convert.groups import (
     same_kind,
     slots_of_state,
 )
+from npnet.convert.layout import names, sides
 from npnet.convert.moving import BF16, from_torch, shapes, to_torch
 from npnet.convert.tables import ABSENT, tables
 
 _TRACKED = "num_batches_tracked"
-_MOST = 6  # lines of a message
+_MOST = 6  # of a message
 
 
 class LeftOverError(ConfigError):
@@ -72,6 +73,7 @@ def to_state(
     ]
     if like is None:
         pairs = [(g, _own_slot(g, given, renamed or {})) for g in groups]
+        made.notes += [note for g in groups if (note := _doubt(g, chosen or {}))]
         missing: list[str] = []
     else:
         pairs, more, missing = _paired(groups, like[0], given, renamed or {}, made.notes)
@@ -142,6 +144,37 @@ def from_state(
     return made
 
 
+def as_it_is(
+    given: State,
+    like: tuple[Sequence[Slot], Sequence[str]] | None,
+    *,
+    allow_missing: bool = False,
+) -> Converted:
+    """A state_dict as it is, its names and shapes those of a target. Raises LeftOverError."""
+    made = Converted(dict(given))
+    if like is None:
+        return made
+    wanted = {s.full(n): shape for s in like[0] for n, shape in s.shapes.items()}
+    rest = set(like[1])
+    problems = []
+    for name, a in given.items():
+        if name in wanted and a.shape == wanted[name]:
+            continue
+        if name in wanted:
+            problems.append(f"{name!r} {a.shape} needs shape {wanted[name]}")
+        elif name not in rest:
+            near = get_close_matches(name, [n for n in wanted if n not in given], 1)
+            hint = f", near to {near[0]!r}" if near else ""
+            problems.append(f"{name!r} {a.shape} is unknown{hint}")
+        else:
+            continue
+        del made.tensors[name]
+    lacking = [n for n in (*wanted, *like[1]) if n not in given]
+    problems += [f"{n!r} is missing" for n in lacking]
+    _settle(problems, allow_missing, made.notes)
+    return made
+
+
 def _table_for(framework: str, slot: Slot, wanted: str | None) -> Table | None:
     for table in tables(framework):
         named = table.key.partition("/")[2]
@@ -162,6 +195,27 @@ def _own_slot(group: Group, given: State, renamed: Mapping[str, str]) -> Slot:
         made = {**made, _TRACKED: ()}
     suffix = "_l0" if table.layer in ("RNN", "LSTM", "GRU") else ""
     return Slot(name, suffix, (table.layer,), made)
+
+
+def _doubt(group: Group, chosen: Mapping[str, str]) -> str:
+    """What else the tensors of a layer may be, where that would move them otherwise."""
+    taken = group.tables[0]
+    others = [t for t in group.tables if _moves(t) != _moves(taken)]
+    if not others or {group.name, group.name.replace("/", ".")} & set(chosen):
+        return ""
+    kind = others[0].key.partition("/")[2]
+    return f"{group.name} is taken for {taken.layer}; --layer {group.name}={kind} if it is one."
+
+
+def _moves(table: Table) -> set[tuple[str, ...]]:
+    """What a table does, whatever its axes are called: how many, in which order, turned around."""
+    found = set()
+    for part in table.parts:
+        before, after = sides(part.layout)
+        own = names(before)
+        order = str([[own.index(n) for n in group] for group in after])
+        found.add((part.name, part.entry, order, part.blocks, part.flip))
+    return found
 
 
 def _renamed(name: str, renamed: Mapping[str, str]) -> str | None:
@@ -284,14 +338,13 @@ def _settle(problems: Sequence[str], allow_missing: bool, notes: list[str]) -> N
     if allow_missing:
         notes += [f"left out: {p}." for p in problems]
         return
-    shown = [f"  {p}" for p in problems[:_MOST]]
+    shown = list(problems[:_MOST])
     rest = len(problems) - _MOST
-    shown += [f"  and {rest} more"] * (rest > 0)
+    shown += [f"and {rest} more"] * (rest > 0)
     raise LeftOverError(
-        "every tensor needs a place, and every place a tensor, but\n"
-        + "\n".join(shown)
-        + "\nNothing is written. --like names the target, --layer and --rename say what is what; "
-        "--allow-missing leaves these out."
+        f"every tensor needs a place, and every place a tensor, but {'; '.join(shown)}. Nothing is "
+        "written. --like names the target, --layer and --rename say what is what; --allow-missing "
+        "leaves these out."
     )
 
 

@@ -31,6 +31,9 @@ def write_whole(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         new.replace(path)
         _sync(path.parent)
+    except KeyboardInterrupt:
+        new.unlink(missing_ok=True)
+        raise
     except OSError as error:
         raise ConfigError(
             f"{path} needs to be a place to write to, but cannot be ({error.strerror})."

@@ -1,5 +1,6 @@
 """A layer of npnet with a state, held against the torch module that it is, by derived bounds."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +39,7 @@ class Held:
         outputs = [n for n in self.ratios if n == "y" or n.startswith("y ")]
         more = len(self.ratios) - gradients - len(outputs)
         told = f"{'y' if len(outputs) == 1 else f'{len(outputs)} outputs'}"
-        told += f", {more} updates" if more else ""
+        told += f", {more} buffer{'s' * (more != 1)}" if more else ""
         told += f" and {gradients} gradient{'s' * (gradients != 1)} agree"
         batches = f" on {self.batches} random batches" if self.batches > 1 else ""
         worst = max(self.ratios.values(), default=0.0)
@@ -83,6 +84,18 @@ def held(
             ratio = evidence.ratios.get(name, 0.0)
             found.ratios[name] = max(found.ratios.get(name, 0.0), ratio)
         found.batches += 1
+    return found
+
+
+def only_output(module: nn.Module) -> nn.Module:
+    """A recurrent module that returns its output alone, without the last states."""
+    kind = type(module)
+
+    def forward(self: Any, *inputs: Any) -> Any:
+        return kind.forward(self, *inputs)[0]
+
+    found = copy.deepcopy(module)
+    found.__class__ = type(f"Only{kind.__name__}", (kind,), {"forward": forward})
     return found
 
 

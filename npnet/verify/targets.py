@@ -391,13 +391,22 @@ def object_of(target: str, kind: type) -> tuple[Any, str]:
 
     Raises ConfigError where there is none, or several and none is named; what the code raises.
     """
+    return found_in(target, lambda value: isinstance(value, kind), f"npnet.verify.{kind.__name__}")
+
+
+def found_in(target: str, is_one: Callable[[Any], bool], what: str) -> tuple[Any, str]:
+    """The one object of a file or a module that is what is looked for, as object_of.
+
+    what: how it is called in messages
+    """
     place, name, is_file = parted(target)
     module = _loaded(_location(place)) if is_file else importlib.import_module(place)
-    known = {key: value for key, value in vars(module).items() if isinstance(value, kind)}
+    known = {key: value for key, value in vars(module).items() if is_one(value)}
     if name and name not in known:
-        raise ConfigError(f"{place} holds no {kind.__name__} {name!r}.{nearest(name, list(known))}")
+        short = what.rpartition(".")[2]
+        raise ConfigError(f"{place} holds no {short} {name!r}.{nearest(name, list(known))}")
     if not known:
-        raise ConfigError(f"{place} holds no npnet.verify.{kind.__name__}.")
+        raise ConfigError(f"{place} holds no {what}.")
     if len(known) > 1 and not name:
         raise ConfigError(
             f"{place} holds several: {', '.join(known)}. Name one, as {place}::{next(iter(known))}."
