@@ -9,7 +9,7 @@ RUNS ?= 20
 
 JOBS ?= 2
 
-.PHONY: verify test lint types docs guide evidence mutants diagnoses soak bench speed training hostile recorded networks runs sample clean
+.PHONY: verify test lint types docs guide evidence frameworks mutants diagnoses soak bench speed training hostile recorded networks runs sample clean
 
 verify: $(READY)  ## hold all of npnet's own layers against torch
 	$(ONE) $(BIN)/npnet verify --examples $(EXAMPLES) -j $(JOBS)
@@ -52,6 +52,18 @@ recorded: .venv-recorded/.ready  ## npnet's own layers against recorded answers,
 	.venv-recorded/bin/python -m pip install -q -c constraints.txt -e '.[verify]'
 	touch $@
 
+frameworks: .venv-frameworks/.ready  ## npnet.convert's tables against Keras, TensorFlow and Flax: proven.json
+	$(ONE) .venv-frameworks/bin/python -m tests.studies.frameworks --keep
+	$(ONE) .venv-frameworks/bin/python -m tests.studies.frameworks --planted
+	$(ONE) .venv-frameworks/bin/python -m tests.studies.frameworks --record
+
+.venv-frameworks/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-frameworks
+	.venv-frameworks/bin/python -m pip install -q --upgrade 'pip>=25.1'
+	.venv-frameworks/bin/python -m pip install -q keras tensorflow-cpu flax jax
+	.venv-frameworks/bin/python -m pip install -q -c constraints.txt -e '.[torch]'
+	touch $@
+
 networks: $(READY)  ## right networks of random layers, trained beside torch; and one slip in each
 	$(ONE) $(BIN)/python -m tests.studies.networks
 
@@ -84,4 +96,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv .venv-recorded build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-recorded .venv-frameworks build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -25,6 +25,7 @@ UNASKED = {"rich", "matplotlib", "safetensors", "sklearn"}  # what training load
         ("npnet.verify", {"torch", "npnet.nn", "npnet.optim", "npnet.twins", "matplotlib", "rich"}),
         ("npnet.verify.whole", {"torch", "npnet.nn", "npnet.optim", "npnet.twins", "matplotlib"}),
         ("npnet.train", {"torch", "hypothesis", "npnet.verify", "npnet.twins", "click", *UNASKED}),
+        ("npnet.convert", HEAVY | {"npnet.nn", "npnet.verify", "npnet.twins", "npnet.train"}),
         ("npnet.twins", {"npnet.nn", "npnet.optim", "npnet.report", "matplotlib"}),
         ("npnet.report", {"torch", "npnet.nn", "npnet.twins", "matplotlib", "jinja2"}),
         ("npnet.guide", {"torch", "npnet.nn", "npnet.twins", "matplotlib", "sphinx", "rich"}),
@@ -62,6 +63,16 @@ def imports(path):
                 "npnet.verify",
                 "npnet.report",
                 "npnet.twins.function",
+            ),
+        ),
+        (
+            "convert",
+            (
+                "npnet.contract",
+                "npnet.nn",
+                "npnet.autograd",
+                "npnet.convert",
+                "npnet.train.files",  # files that are written at once or not at all
             ),
         ),
         ("twins", ("npnet.contract", "npnet.verify", "npnet.twins")),

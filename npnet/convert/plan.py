@@ -207,7 +207,7 @@ def _doubt(group: Group, chosen: Mapping[str, str]) -> str:
     return f"{group.name} is taken for {taken.layer}; --layer {group.name}={kind} if it is one."
 
 
-def _moves(table: Table) -> set[tuple[str, ...]]:
+def _moves(table: Table) -> set[tuple[str, str, str, str, str]]:
     """What a table does, whatever its axes are called: how many, in which order, turned around."""
     found = set()
     for part in table.parts:

@@ -68,11 +68,7 @@ def layer_of(
 def _as(table: Table, layer: str) -> Table:
     """A table for what is run in the place of its layer: rows of features."""
     same = "... -> ..."
-    parts = tuple(
-        replace(p, layout="c -> c") if layer == "PReLU" and p.layout == "c -> 1 1 c" else p
-        for p in table.parts
-    )
-    return replace(table, layer=layer, inputs=(same,), outputs=same, parts=parts)
+    return replace(table, layer=layer, inputs=(same,), outputs=same)
 
 
 def inputs_for(layer: Any, dtype: Any, rng: np.random.Generator) -> tuple[Array, ...]:
@@ -142,7 +138,7 @@ def _candidates(first: Any) -> list[tuple[int, ...]]:
     n = int(kind[-2]) if kind.endswith("d") and kind[-2].isdigit() else 0
     if kind.startswith("Conv"):
         least = min(_shape(first)[2:])
-        sizes = [s for s in _SIZES if s >= least] or list(_SIZES)
+        sizes = sorted(_SIZES, key=lambda s: s < least)  # what is sure to fit comes first
         return [(2, first.in_channels, *(s,) * n) for s in sizes]
     if kind.startswith(("BatchNorm", "InstanceNorm")):
         flat = [(5, first.num_features)] * (kind == "BatchNorm1d")

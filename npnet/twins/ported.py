@@ -1,5 +1,6 @@
 """Code that was printed, run: what it calls `model`, with a state."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ def run(source: str, state: State) -> nn.Module:
     """The module that the code builds, loaded with the state. Raises ConfigError."""
     namespace: dict[str, Any] = {"__name__": "ported"}
     try:
-        exec(compile(source, "<ported>", "exec"), namespace)  # npnet has written it
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what torch has to say to such arguments
+            exec(compile(source, "<ported>", "exec"), namespace)  # npnet has written it
         module: nn.Module = namespace["model"]
         for a in state.values():
             if a.dtype.kind == "f":
