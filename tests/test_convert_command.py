@@ -228,6 +228,29 @@ def test_what_may_be_something_else_is_told(folder):
     assert np.array_equal(b, a.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1])
 
 
+def test_a_layer_made_of_others_goes_to_keras_and_back(folder):
+    (folder / "te.py").write_text(
+        "import torch\nm = torch.nn.Sequential(torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0))\n"
+    )
+    state = torch.nn.Sequential(torch.nn.TransformerEncoderLayer(8, 2, 16)).state_dict()
+    torch.save(state, "a.pt")
+    there = npnet_("convert", "a.pt", "k.npz", "--to", "keras", "--like", "te.py:m")
+    again = npnet_("convert", "k.npz", "b.pt", "--from", "keras", "--like", "te.py:m")
+    found = torch.load("b.pt", weights_only=True)
+
+    assert there.exit_code == 0, there.output
+    assert "0/self_attn (keras.layers.MultiHeadAttention)" in there.output
+    assert checkpoints.read("k.npz")["0/self_attn/query/kernel"].shape == (8, 2, 4)
+    assert again.exit_code == 0, again.output
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[n], t) for n, t in state.items())
+    torch.save({**state, "0.norm1.wieght": torch.zeros(8)}, "c.pt")
+    more = npnet_(
+        "convert", "c.pt", "x.npz", "--to", "keras", "--from", "torch", "--like", "te.py:m"
+    )
+    refused(more, "'0.norm1.wieght' (8,) is unknown", "near to '0.norm1.weight'")
+
+
 # ---- refused -------------------------------------------------------------------------------------
 
 

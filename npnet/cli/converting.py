@@ -207,8 +207,9 @@ def _line(moved: Any, aim: str) -> str:
     from npnet.convert.tables import proof
 
     table, slot = moved.table, moved.slot
-    names = next(iter(moved.names.values()), "").rpartition("/")[0]
-    sides = [f"{names} ({table.theirs})", f"{slot.named} ({table.layer})"]
+    part, name = next(iter(moved.names.items()))
+    above = re.split(r"[/.]", name)[: -1 - part.count("/")]
+    sides = [f"{'/'.join(above) or name} ({table.theirs})", f"{slot.named} ({table.layer})"]
     told = proof(table)
     text = " -> ".join(sides if aim == "torch" else reversed(sides))
     return f"{text}, {told.sentence if told else 'its table is not verified'}"

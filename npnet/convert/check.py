@@ -50,6 +50,8 @@ def run_slot(slot: Slot, given: State, seed: int = 0) -> Ran:
     """One layer of a state_dict by itself, as the first kind that it may be."""
     rng = np.random.default_rng(seed)
     entries = {n: in_float(given[slot.full(n)]) for n in slot.shapes}
+    if not any(a.dtype.kind == "f" for a in entries.values()):
+        return Ran("no floating-point numbers: not run")
     table = Table("torch", slot.kinds[0], slot.kinds[0], (), ("... -> ...",), "... -> ...")
     layer, table = layer_of(table, entries, {}, slot.heads)
     return _run(layer, table, entries, {}, rng)

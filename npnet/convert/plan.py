@@ -112,7 +112,12 @@ def from_state(
     """
     found, left = slots or slots_of_state({n: a.shape for n, a in given.items()})
     made = Converted({})
-    problems = [f"{n!r} {given[n].shape} is unknown: no table has it" for n in left if n in given]
+    places = {slot.full(n) for slot in found for n in slot.shapes}
+    problems = [
+        f"{n!r} {a.shape} is unknown: {'no table has it' if n in left else _known_are(n, places)}"
+        for n, a in given.items()
+        if n not in places
+    ]
     for slot in found:
         entries = {n: given[slot.full(n)] for n in slot.shapes if slot.full(n) in given}
         wanted = (chosen or {}).get(slot.prefix)
@@ -173,6 +178,12 @@ def as_it_is(
     problems += [f"{n!r} is missing" for n in lacking]
     _settle(problems, allow_missing, made.notes)
     return made
+
+
+def _known_are(name: str, places: set[str]) -> str:
+    """That a name is none of the target's, and which is near."""
+    near = get_close_matches(name, sorted(places), 1)
+    return "the target has none such" + (f", near to {near[0]!r}" if near else "")
 
 
 def _table_for(framework: str, slot: Slot, wanted: str | None) -> Table | None:
