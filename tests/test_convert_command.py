@@ -230,7 +230,8 @@ def test_what_may_be_something_else_is_told(folder):
 
 def test_a_layer_made_of_others_goes_to_keras_and_back(folder):
     (folder / "te.py").write_text(
-        "import torch\nm = torch.nn.Sequential(torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0))\n"
+        "from torch import nn\n"
+        "m = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0))\n"
     )
     state = torch.nn.Sequential(torch.nn.TransformerEncoderLayer(8, 2, 16)).state_dict()
     torch.save(state, "a.pt")
