@@ -7,8 +7,11 @@ folder that is empty at first:
     ```{change} mylayers.py       lines "- old", "+ new", "  same": edits the file, shows how
     ```{run} npnet verify …       runs a command, and shows it with what it prints; an exit code
     exit: 1                       other than 0 has to be announced. `last: 12`, `first: 12`: so many
-    ```                           lines of it are shown. `quiet:` runs it and shows nothing
+                                  lines of it are shown. `quiet:` runs it and shows nothing.
+    ```                           `cards: 1` shows one finding, up to the empty line behind it
     ```{python}                   runs code in one namespace for the page; shows it, and its output
+    ```{picture} it.svg WORDS     shows a picture that the code above has drawn, and says in words
+    ```                           what is to be seen in it; who builds the page takes the file along
 
 A page that does not do what it says cannot be built.
 """
@@ -28,8 +31,8 @@ from typing import Any
 from npnet.contract import ConfigError
 
 FOLDER = Path(__file__).with_name("howto")
-_FENCE = re.compile(r"^(`{3,})\{(file|change|run|python)\} ?(.*)$")
-_OPTION = re.compile(r"^(exit|last|first|quiet): ?(\d*)$")
+_FENCE = re.compile(r"^(`{3,})\{(file|change|run|python|picture)\} ?(.*)$")
+_OPTION = re.compile(r"^(exit|last|first|cards|quiet): ?(\d*)$")
 _SECONDS = 300
 
 
@@ -128,7 +131,9 @@ class _Page:
             )
         if "quiet" in asked:
             return
-        printed = done.stdout.rstrip().splitlines()
+        printed = done.stdout.replace(f"{self.folder}{os.sep}", "").rstrip().splitlines()
+        if "cards" in asked:
+            printed = _up_to_empty(printed, int(asked["cards"] or 1))
         if "first" in asked and len(printed) > int(asked["first"]):
             printed = [*printed[: int(asked["first"])], "…"]
         if "last" in asked and len(printed) > int(asked["last"]):
@@ -157,6 +162,14 @@ class _Page:
             yield ""
             yield from _shown("text", printed.getvalue().rstrip().splitlines())
 
+    def _picture(self, argument: str, body: list[str]) -> Iterator[str]:
+        name, _, words = argument.partition(" ")
+        if not (self.folder / name).is_file():
+            raise self._wrong(f"no code of the page has drawn {name}")
+        if not words:
+            raise self._wrong(f"the picture {name} needs words for those who cannot see it")
+        yield f"![{words}]({name})"
+
     def _wrong(self, message: str) -> ConfigError:
         return ConfigError(f"the page {self.name!r} does not do what it says: {message}")
 
@@ -179,6 +192,14 @@ def _forget(folder: Path) -> None:
         file = getattr(module, "__file__", None)
         if file is not None and Path(file).is_relative_to(folder):
             del sys.modules[name]
+
+
+def _up_to_empty(lines: list[str], number: int) -> list[str]:
+    """The lines before the so manieth empty one, and a sign where there are more."""
+    empty = [i for i, line in enumerate(lines) if not line.strip()]
+    if len(empty) < number:
+        return lines
+    return [*lines[: empty[number - 1]], "…"]
 
 
 def _language(path: str) -> str:
