@@ -915,3 +915,16 @@ def test_words() -> None:
     assert words.apart(0.5, 0.5) == ("0.5", "0.5")
     assert words.array(np.zeros((0, 3))) == "empty, shape (0, 3)"
     assert words.sentence(Report()) == "Nothing was verified"
+
+
+def test_a_cause_about_a_condition_is_no_condition_of_the_examples():
+    """A slip in a condition explains; "only when" says which examples fail."""
+    slip = Explanation("when", "the condition is not asked", 0.0)
+    asked = Explanation("when", "stride = 2", 0.0, certain=False)
+
+    only_slip, both = finding(explanations=(slip,)), finding(explanations=(slip, asked))
+
+    assert words.readings(only_slip) == [("why", "the condition is not asked")]
+    assert words.only_when(only_slip) is None
+    assert words.readings(both) == [("why", "the condition is not asked")]
+    assert words.only_when(both) == "stride = 2"

@@ -112,13 +112,14 @@ def readings(finding: Finding) -> list[tuple[str, str]]:
     return [
         ("why" if e.certain else "observed", clean(e.text))
         for e in finding.explanations
-        if e.kind != "when"
+        if e.certain or e.kind != "when"
     ]
 
 
 def only_when(finding: Finding) -> str | None:
     """The options, shapes or numbers that all of the failing examples have in common."""
-    return next((clean(e.text) for e in finding.explanations if e.kind == "when"), None)
+    told = (e for e in finding.explanations if e.kind == "when" and not e.certain)
+    return next((clean(e.text) for e in told), None)
 
 
 def how_much(finding: Finding, written: Callable[[float], str] | None = None) -> str | None:
