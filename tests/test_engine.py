@@ -16,7 +16,7 @@ from npnet.verify.finding import Diverged
 from npnet.verify.precision import PRECISIONS
 from npnet.verify.settings import Settings
 from npnet.verify.spec import Answer, Expected
-from npnet.verify.targets import specs
+from npnet.verify.targets import own_function, specs
 from npnet.verify.trial import Trial
 
 
@@ -507,6 +507,21 @@ def test_an_option_that_the_twin_does_not_draw_cannot_be_narrowed():
     assert "narrows ['biass']" in report.findings[0].message
     assert [layer.layer for layer in report.layers] == ["good"]  # the run went on
     assert report.exit_code == 3
+
+
+def test_a_value_of_only_that_the_twin_does_not_have_is_named_with_those_it_has():
+    claim = candidate("GRUCell", only={"batch": st.just((2,))})(own_function("GRUCell"))
+
+    (found,) = run(claim, examples=5).findings
+
+    assert found.verdict is Verdict.CRASH
+    assert "'batch' gives (2,), where GRUCell has 2, None, 1, 3, 0" in found.message
+
+
+def test_a_value_of_only_that_the_twin_does_not_have_is_asked_where_that_can_be():
+    claim = candidate("Dropout", only={"p": st.just(0.375)})(own_function("Dropout"))
+
+    assert run(claim, examples=5).ok
 
 
 def test_an_option_that_torch_refuses_is_told_and_the_run_goes_on():

@@ -52,6 +52,7 @@ class Pick:
         self.dtype = dtype
         self.choices: dict[str, Any] = {}
         self.universe: dict[str, tuple[Any, ...]] = {}
+        self.unheard: dict[str, tuple[Any, ...]] = {}  # of what `only` has made up: what there is
         self.refused: list[tuple[tuple[str, str], tuple[str, str]]] = []
 
     def __call__(self, name: str, strategy: st.SearchStrategy[Any]) -> Any:
@@ -70,7 +71,10 @@ class Pick:
     def choose(self, name: str, values: tuple[Any, ...]) -> Any:
         """Draw one of these values, whose coverage is not counted."""
         if name in self._only:
-            return self(name, self._only[name])
+            given = self(name, self._only[name])
+            if given not in values:
+                self.unheard[name] = values
+            return given
         value = self.choices[name] = self._draw(_sampled(name, values))[1]
         return value
 

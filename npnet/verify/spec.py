@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from hypothesis import strategies as st
 
-from npnet.contract import Array, NpnetError
+from npnet.contract import Array, ConfigError, NpnetError
 from npnet.verify.case import Config, Example, Slot
 from npnet.verify.claim import Claim
 from npnet.verify.draw import FAMILIES, Only, Pick, Values, data, slots, themes
@@ -159,10 +159,26 @@ def examples(
 ) -> tuple[Example, Pick]:
     """Draw one structure and fill its value sets; what was picked comes along."""
     pick = Pick(draw, only, dtype)
-    config, inputs, *rest = spec.draw(pick)
-    kwargs = dict(rest[0]) if rest else {}
-    seed = draw(_SEEDS)
-    return build(spec, config, inputs, kwargs, seed, dtype, sets, pick.choices), pick
+    try:
+        config, inputs, *rest = spec.draw(pick)
+        kwargs = dict(rest[0]) if rest else {}
+        seed = draw(_SEEDS)
+        return build(spec, config, inputs, kwargs, seed, dtype, sets, pick.choices), pick
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        if not pick.unheard:
+            raise
+        raise ConfigError(_unheard(spec.name, pick, error)) from error
+
+
+def _unheard(twin: str, pick: Pick, error: Exception) -> str:
+    """That a value of `only` is none from which the twin's questions can be drawn."""
+    told = [
+        f"{name!r} gives {pick.choices[name]!r}, where {twin} has "
+        + ", ".join(dict.fromkeys(map(repr, values)))
+        for name, values in pick.unheard.items()
+    ]
+    why = f"{type(error).__name__}: {error}"
+    return f"no question can be drawn with only= ({why}): {'; '.join(told)}."
 
 
 _SEEDS = st.integers(0, 2**32 - 1)
