@@ -57,9 +57,10 @@ def unstable(finding: Finding) -> Explanation | None:
     nan = worst is not None and np.isnan(worst.got)
     what = "nan" if nan else "inf"
     if largest > 50:
+        happens = "overflows, or becomes 0," if nan else "overflows"
         text = (
-            f"{what} where numbers are as large as {largest:.3g}: something overflows that need "
-            "not (an exponential without the maximum taken out?)"
+            f"{what} where numbers are as large as {largest:.3g}: something {happens} that need "
+            "not (an exponential without the maximum of its own row taken out?)"
         )
     elif any((a == 0).any() for a in given):
         text = f"{what} where something is exactly 0: a quotient, a root or a logarithm of 0"
