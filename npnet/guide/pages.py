@@ -131,7 +131,7 @@ class _Page:
             )
         if "quiet" in asked:
             return
-        printed = done.stdout.replace(f"{self.folder}{os.sep}", "").rstrip().splitlines()
+        printed = done.stdout.rstrip().splitlines()
         if "cards" in asked:
             printed = _up_to_empty(printed, int(asked["cards"] or 1))
         if "first" in asked and len(printed) > int(asked["first"]):
