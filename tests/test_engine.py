@@ -1,6 +1,8 @@
 """The verifier itself: every check has a planted mistake that it, and only it, catches."""
 
+import sys
 import time
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from npnet.contract import ConfigError, Forward, Grads
 from npnet.verify import Case, Verdict, candidate, run
+from npnet.verify.ask import _collecting
 from npnet.verify.coverage import Coverage
 from npnet.verify.engine import run_all
 from npnet.verify.examine import Examiner
@@ -696,3 +699,20 @@ def test_what_underflows_need_not_double_to_the_bit():
     assert run("KLDivLoss", examples=60, dtypes=("float64",), seed=1).ok
     found = run("MultiheadAttention", examples=74, dtypes=("float64",), seed=20261271)
     assert found.ok, found.findings
+
+
+def test_a_deadline_does_not_ring_where_an_exception_is_lost():
+    """A callback of a WeakKeyDictionary may run at any moment; Python prints what it raises."""
+    keys = weakref.WeakKeyDictionary()
+    remove = keys._remove  # called when a key has died; its own frame is in weakref
+    found = []
+
+    class Watched(dict):
+        def __delitem__(self, key):
+            found.append(_collecting(sys._getframe()))
+
+    keys.data = Watched()
+    remove(weakref.ref(Case))
+
+    assert found == [True]
+    assert not _collecting(sys._getframe())

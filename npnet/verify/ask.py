@@ -16,6 +16,7 @@ import signal
 import threading
 import traceback
 import warnings
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,10 +76,10 @@ def deadline(seconds: float) -> Iterator[None]:
 
 
 def _collecting(frame: FrameType | None) -> bool:
-    """Whether a callback of the garbage collector runs: what is raised there is lost."""
+    """Whether a callback of the garbage collector or of weakref runs: what it raises is lost."""
     callbacks = [getattr(c, "__code__", None) for c in gc.callbacks]
     while frame is not None:
-        if frame.f_code in callbacks:
+        if frame.f_code in callbacks or frame.f_code.co_filename == weakref.__file__:
             return True
         frame = frame.f_back
     return False
