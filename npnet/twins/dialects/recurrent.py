@@ -151,7 +151,7 @@ def _gru(base: type[nn.Module], before: type[nn.Module]) -> Iterator[Dialect]:
     inverted = _blocks(_order(_GRU, _GRU), 1)
     rows = "the gates' rows are in the order z r n; torch's are in the order r z n"
     for name, origin, text, module in (
-        ("reset-before", "Cho et al. (2014), arXiv:1406.1078v1", _FIRST, before),
+        ("reset-before", "Cho et al. (2014), arXiv:1406.1078v3", _FIRST, before),
         ("tensorflow", "TensorFlow 2, Keras (reset_after=True)", rows, _turned(base, keras)),
         (
             "keras-v1",
