@@ -26,7 +26,7 @@ SAID = {
     "crossentropy.py": ("why", "the mean divides by the number of targets"),
     "kldiv.py": ("why", "'batchmean'"),
     "dropout.py": ("why", "by 1 / (1 - p)"),
-    "gru.py": ("why", "the reset gate is applied to h before the product"),
+    "gru.py": ("why", "1406.1078v3 has it: the reset gate is applied to h before the product"),
     "pixelshuffle.py": ("why", "the right numbers in other places"),
     "adam.py": ("why", "eps is added to √v as it is"),
     "variance.py": ("observed", "loses digits or overflows where the data have a large offset"),
