@@ -15,7 +15,7 @@ verify: $(READY)  ## hold all of npnet's own layers against torch
 	$(ONE) $(BIN)/npnet verify --examples $(EXAMPLES) -j $(JOBS)
 
 test: $(READY)  ## the tests
-	$(ONE) $(BIN)/python -m pytest -n 2
+	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .

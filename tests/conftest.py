@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -33,3 +34,25 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of what a diagnosis finds, not of how soon it does on a busy machine."""
     monkeypatch.setattr(explain, "_SECONDS", 8.0)
     monkeypatch.setattr(trial, "_DIAGNOSIS_SECONDS", 60.0)
+
+
+class Guide(NamedTuple):
+    """The porting guide, built: where its pages lie, and the text of those of prose."""
+
+    folder: Path
+    texts: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def guide(tmp_path_factory: pytest.TempPathFactory) -> Guide:
+    """All of the guide; it takes minutes, so that what looks at it is of one group of xdist."""
+    from npnet.guide import site
+
+    texts = {}
+
+    def carry(name: str, place: Path) -> None:
+        site.carried(name, place)
+        texts[name] = (place / f"{name}.md").read_text(encoding="utf-8")
+
+    index = site.build(tmp_path_factory.mktemp("guide") / "site", carry=carry)
+    return Guide(index.parent, texts)

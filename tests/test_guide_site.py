@@ -35,10 +35,9 @@ OVERFLOWING = """() => {
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(guide: Any) -> Path:
     """The whole site; Sphinx had nothing to say, and every page does what it says."""
-    target = tmp_path_factory.mktemp("guide") / "site"
-    return site.build(target).parent
+    return guide.folder
 
 
 @pytest.fixture(scope="module")
