@@ -1,12 +1,13 @@
 """The guide as a site: MyST sources for every page, and Sphinx."""
 
-import contextlib
-import io
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import npnet
@@ -30,6 +31,7 @@ _ORDER = (
 """In which order the how-to pages are read; others follow by name."""
 
 _APART = ("gallery",)  # pages of prose that are no how-to
+_NEEDED = ("sphinx", "pydata_sphinx_theme", "myst_parser", "sphinx_design")
 _END = "<!-- the first page of the guide ends here -->"
 _ROOT = Path(npnet.__file__).parents[1]
 
@@ -51,13 +53,12 @@ def build(
     Raises ConfigError where Sphinx is not installed, a page does not do what it says, or Sphinx
     warns of anything.
     """
-    try:
-        from sphinx.cmd.build import build_main
-    except ModuleNotFoundError as error:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
         raise ConfigError(
-            f"the site needs {error.name}, which is not installed. Install it with: "
+            f"the site needs {', '.join(missing)}, which is not installed. Install it with: "
             "pip install 'npnet[docs]'"
-        ) from None
+        )
     if target.exists() and not (target.is_dir() and _is_ours(target)):
         raise ConfigError(
             f"{target} must be a new directory or one that npnet guide --build made, but holds "
@@ -67,13 +68,16 @@ def build(
         sources, html = Path(place) / "source", Path(place) / "html"
         write(sources, names, tell, carry)
         tell("Sphinx")
-        said = io.StringIO()
-        arguments = ["-q", "-W", "--keep-going", "-b", "html", "-j", "1"]
-        arguments += ["-d", str(Path(place) / "doctrees"), str(sources), str(html)]
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            failed = build_main(arguments)
-        if failed:
-            raise ConfigError(f"Sphinx must have nothing to say, but says:\n{said.getvalue()}")
+        options = ["-q", "-W", "--keep-going", "-b", "html", "-d", str(Path(place) / "doctrees")]
+        done = subprocess.run(
+            [sys.executable, "-m", "sphinx", *options, str(sources), str(html)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode:
+            raise ConfigError(f"Sphinx must have nothing to say, but says:\n{done.stdout}")
         (html / _MARK).write_text("made by npnet guide --build\n", encoding="utf-8")
         if target.exists():
             shutil.rmtree(target)
