@@ -11,7 +11,7 @@ from rich.console import Console
 from npnet.contract import ConfigError, Forward, Grads
 from npnet.guide import check, claims, evidence, signature, source
 from npnet.guide import page as pages
-from npnet.guide.example import example
+from npnet.guide.example import candidate, example
 from npnet.guide.markdown import document, escaped
 from npnet.guide.page import Bullets, Code, Fold, Section, Table, Text
 from npnet.guide.terminal import show
@@ -250,6 +250,37 @@ def test_code_that_does_not_run_is_no_page(monkeypatch):
         example("Tanh")
 
 
+# ---- one's own -----------------------------------------------------------------------------------
+
+
+@EVERY
+def test_the_place_for_ones_own_is_python(name):
+    compile(candidate(name), name, "exec")
+
+
+@pytest.mark.parametrize("name", ["Linear", "LSTM", "BatchNorm2d", "optim.Adam"])
+def test_the_place_for_ones_own_is_asked(folder, name):
+    (folder / "mine.py").write_text(candidate(name))
+    result = npnet_("verify", "mine.py", "--examples", "5", "--dtype", "float64", "--in-process")
+
+    assert result.exit_code in (1, 3), result.output
+    assert name in result.output
+
+
+def test_what_is_borrowed_from_another_docstring_is_what_is_missing():
+    assert "tanh(W_ih" not in source.borrowed("LSTM", "RNN")
+    assert "_reverse" in source.borrowed("LSTM", "RNN")
+    assert "reduction:" in source.borrowed("CrossEntropyLoss", "MSELoss")
+    assert "(prediction - target)" not in source.borrowed("CrossEntropyLoss", "MSELoss")
+    assert "dx = rstd" in source.borrowed("BatchNorm2d", "BatchNorm1d")
+
+
+def test_what_computes_comes_first():
+    called = [s.name for s in source.code("BatchNorm2d").called]
+    assert called.index("adjoint") < called.index("Standard")
+    assert "Correlation" in [s.name for s in source.code("Conv2d").called][:3]
+
+
 # ---- as text -------------------------------------------------------------------------------------
 
 
@@ -276,7 +307,7 @@ def test_markdown_of_every_block():
 def test_the_terminal_fits(capsys):
     for width in (60, 100, 200):
         console = Console(width=width, record=True)
-        show(pages.page("Linear"), console)
+        show(pages.page("Linear"), console, full=True)
         assert max(map(len, console.export_text().splitlines())) <= width
 
 

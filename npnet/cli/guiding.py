@@ -17,7 +17,9 @@ from npnet.cli.base import prepare
     help="Fail where a page is older than its layer, torch has a parameter that it does not name, "
     "or a claim has no passing check.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="With all of the code that a layer calls.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="With what is only named else: code that is called, …"
+)
 @click.pass_context
 def guide(
     ctx: click.Context, layers: tuple[str, ...], build: str | None, check: bool, verbose: bool
@@ -59,20 +61,16 @@ def _chosen(layers: tuple[str, ...]) -> list[str]:
 
 
 def _show(names: list[str], verbose: bool) -> None:
-    from rich.console import Console
+    from contextlib import nullcontext
 
     from npnet.guide.page import page
-    from npnet.guide.terminal import show
+    from npnet.guide.terminal import console, show
 
-    console = Console(highlight=False)
+    screen = console()
     pages = [page(name) for name in names]
-    if not console.is_terminal:
+    with screen.pager(styles=True) if screen.is_terminal else nullcontext():
         for each in pages:
-            show(each, console, full=verbose)
-        return
-    with console.pager(styles=True):
-        for each in pages:
-            show(each, console, full=verbose)
+            show(each, screen, full=verbose)
 
 
 def _list(names: list[str]) -> None:

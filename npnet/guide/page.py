@@ -1,6 +1,5 @@
 """A page as data: what is known of a layer, an optimizer or a schedule, in reading order."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,12 +7,11 @@ from npnet.contract import ConfigError
 from npnet.convert import tables
 from npnet.guide import claims, evidence, signature, source
 from npnet.guide.evidence import Evidence
-from npnet.guide.example import Run, entries_of, example
-from npnet.guide.source import Snippet
+from npnet.guide.example import Run, candidate, entries_of, example, returned
 from npnet.report import words
 from npnet.verify.targets import dialects, nearest
 
-_OPEN = 120  # lines that are shown without being asked for
+_OPEN = 220  # lines that are shown without being asked for
 
 
 # ---- what a page is made of ----------------------------------------------------------------------
@@ -128,6 +126,7 @@ def page(name: str) -> Page:
         _signatures(name),
         _tensors(name),
         _side_by_side(name),
+        _yours(name),
         _mistakes(name, found),
         _dialects(name),
         _verified(found),
@@ -142,19 +141,14 @@ def _formula(name: str) -> Section:
     shown: list[Code] = []
     folded: list[Code] = []
     lines = 0
-    for snippet in (code.own, *sorted(code.called, key=lambda s: _distance(s, code.own))):
+    for snippet in (code.own, *code.called):
         block = Code(snippet.text, f"{snippet.name} · {snippet.file}")
         lines += snippet.text.count("\n") + 1
         (folded if shown and lines > _OPEN else shown).append(block)
     left: list[Block] = [Plain(source.docstring(name))]
-    lines = 0
     for other in source.references(name):
-        text = source.docstring(other)
-        whole: tuple[Block, ...] = (Plain(text),)
-        lines += text.count("\n") + 1
-        left += (
-            [Text(f"As in {other}:"), *whole] if lines <= _OPEN else [Fold(f"As in {other}", whole)]
-        )
+        if text := source.borrowed(name, other):
+            left += [Text(f"As in {other}:"), Plain(text)]
     first = source.initial(name)
     if first:
         left.append(Text(f"init(rng): {first}"))
@@ -164,11 +158,6 @@ def _formula(name: str) -> Section:
     if code.layers:
         right.append(Pages("Made of:", code.layers))
     return Section("Formula, and npnet's own code", (Beside(tuple(left), tuple(right)),))
-
-
-def _distance(snippet: Snippet, own: Snippet) -> tuple[bool, bool]:
-    """What is of the layer's own file comes first, then what has a backward pass in it."""
-    return snippet.file != own.file, not re.search(r"def (vjp|back)\b", snippet.text)
 
 
 def _signatures(name: str) -> Section:
@@ -183,6 +172,8 @@ def _signatures(name: str) -> Section:
         rows = tuple((p.own or p.torch, p.status, p.note) for p in found)
         if rows:
             blocks.append(Table((title, "status", ""), rows, code=(0,)))
+    if told := returned(name):
+        blocks.append(Text(told))
     return Section("Signatures", tuple(blocks))
 
 
@@ -195,6 +186,9 @@ def _tensors(name: str) -> Section:
     elif entries := entries_of(name):
         here = tuple((n, str(a.shape)) for n, a in entries.items())
         blocks.append(Table(("state_dict", "shape, in the code below"), here, code=(0, 1)))
+    if kept := source.kept(name):
+        blocks.append(Text("Kept from step to step, by the name of the parameter:"))
+        blocks.append(Plain(kept))
     for at in tables.inputs(name):
         lying = [
             (r.name, ", ".join(t.names) or "–", t.sentence)
@@ -246,6 +240,11 @@ def _run(run: Run, caption: str) -> tuple[Block, ...]:
     return Code(run.code, caption), Code(run.output.rstrip(), "prints", "text")
 
 
+def _yours(name: str) -> Section:
+    command = Code("npnet verify mylayers.py", "in a terminal", "console")
+    return Section("Your own against torch's", (Code(candidate(name), "mylayers.py"), command))
+
+
 def _verified(found: Evidence | None) -> Section:
     if found is None:
         return Section("What was verified", (Text("Nothing yet: it was never asked."),))
@@ -283,11 +282,16 @@ def _mistakes(name: str, found: Evidence | None) -> Section:
     if found is None or not found.mistakes:
         return Section("Common mistakes", ())
     rows = tuple(
-        (m.text, f"{m.verdict}: {m.quantity}", m.why or "(no cause is claimed)", str(m.example))
+        (m.text, f"{m.verdict}: {m.quantity}", m.why or "(no cause is claimed)")
         for m in found.mistakes
     )
-    head = ("a layer that", "npnet says", "why", "found in example")
-    return Section("Common mistakes", (Table(head, rows),))
+    last = max(m.example for m in found.mistakes)
+    told = Text(
+        "All were found in the first example."
+        if last == 1
+        else f"Each was found within {last} examples."
+    )
+    return Section("Common mistakes", (Table(("code that", "npnet says", "why"), rows), told))
 
 
 def _dialects(name: str) -> Section:

@@ -67,7 +67,7 @@ def family(name: str) -> str:
 # ---- docstrings ----------------------------------------------------------------------------------
 
 
-_WIDTH = 96  # of a docstring's lines, less the indentation of a class's
+_WIDTH = 84  # a longer line of prose goes on in the next one
 
 
 def docstring(name: str) -> str:
@@ -76,7 +76,7 @@ def docstring(name: str) -> str:
 
 
 def _joined(text: str) -> str:
-    """A line to which the next word did not fit goes on in the next one."""
+    """Prose goes on where a line ends that is nearly full."""
     found: list[str] = []
     goes_on = False
     lines = text.split("\n")
@@ -92,7 +92,7 @@ def _joined(text: str) -> str:
 
 
 _ALIGNED = re.compile(r"\S {3,}\S")
-_BEGINS = re.compile(r"Twin: |Raises |[\w.,' ]+: \(|[^\s:]+( \S+)? = ")
+_BEGINS = re.compile(r"Twin: |Raises |[\w.,' ]+: \(|[^\s:]+( \S+){0,3} = ")
 """What stands on lines of its own: columns, twins, errors, shapes, formulas."""
 
 
@@ -102,6 +102,18 @@ def initial(name: str) -> str:
         return ""
     told = inspect.getdoc(own_class(name).init) or ""
     return " ".join(told.split())
+
+
+def kept(name: str) -> str:
+    """What an optimizer keeps from step to step, as the docstring of its state says it."""
+    if not name.startswith("optim."):
+        return ""
+    cls = own_class(name)
+    state = getattr(sys.modules[cls.__module__], f"{cls.__name__}State", None)
+    if state is None:  # AdamW's is Adam's
+        state = inspect.signature(cls.init).return_annotation
+    fields = ", ".join(state._fields)
+    return f"{fields}\n\n{_joined(inspect.getdoc(state) or '')}"
 
 
 def references(name: str) -> list[str]:
@@ -118,6 +130,25 @@ def references(name: str) -> list[str]:
     return found
 
 
+def borrowed(name: str, other: str) -> str:
+    """What a docstring that is referred to adds: not its formula, its errors, its sources; not its
+    shapes and its gradients, where the docstring that refers to it has its own.
+    """
+    own = docstring(name).split("\n\n")
+    left = []
+    for paragraph in docstring(other).split("\n\n")[1:]:
+        own_has = any(kind.match(paragraph) and any(map(kind.match, own)) for kind in _KINDS)
+        if not own_has and not paragraph.startswith(("Raises ", "Twin: ")):
+            left.append(paragraph)
+    return "\n\n".join(left)
+
+
+_KINDS = (
+    re.compile(r"[\w.,' ]+: (\(|shapes |any shape)"),  # shapes
+    re.compile(r"d\S+ = |dh_t"),  # gradients
+)
+
+
 # ---- code ----------------------------------------------------------------------------------------
 
 
@@ -125,7 +156,7 @@ def references(name: str) -> list[str]:
 class Code:
     """Both passes of a layer, or an optimizer's step.
 
-    own: its methods; called: what they call of npnet's, in the order of the calls
+    own: its methods; called: what they call of npnet's, that with the most arithmetic first
     layers: layers inside of it, which have pages of their own
     """
 
@@ -144,7 +175,7 @@ def code(name: str) -> Code:
     methods = _passes(node)
     own = Snippet(cls.__name__, _file(module), "\n\n".join(tree.text(m) for m in methods))
     package = name.rpartition(".")[0]
-    called: list[Snippet] = []
+    called: list[tuple[int, Snippet]] = []
     layers: list[str] = []
     queue: list[tuple[ModuleType, ast.AST]] = [(module, m) for m in methods]
     seen = {(module.__name__, cls.__name__)}
@@ -157,9 +188,22 @@ def code(name: str) -> Code:
             if _is_layer(where, definition.name):
                 layers.append(".".join(filter(None, (package, definition.name))))
                 continue
-            called.append(Snippet(definition.name, _file(where), _Tree.of(where).text(definition)))
+            snippet = Snippet(definition.name, _file(where), _Tree.of(where).text(definition))
+            called.append((_arithmetic(definition), snippet))
             queue.append((where, definition))
-    return Code(own, tuple(called), tuple(layers))
+    ranked = [snippet for _, snippet in sorted(called, key=lambda pair: -pair[0])]
+    return Code(own, tuple(ranked), tuple(layers))
+
+
+def _arithmetic(node: ast.AST) -> int:
+    """How much a definition computes: sums, products, quotients, powers, calls of NumPy."""
+    operators = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.MatMult)
+    return sum(
+        (isinstance(n, ast.BinOp | ast.AugAssign) and isinstance(n.op, operators))
+        or (isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "np")
+        for part in getattr(node, "body", [])
+        for n in ast.walk(part)
+    )
 
 
 def _passes(node: ast.ClassDef) -> list[ast.FunctionDef]:

@@ -1,9 +1,9 @@
 """A page in the terminal."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 
 from rich import box
-from rich.columns import Columns
 from rich.console import Console, ConsoleRenderable, Group, RichCast
 from rich.padding import Padding
 from rich.rule import Rule
@@ -20,25 +20,64 @@ from npnet.guide.page import (
     Page,
     Pages,
     Plain,
+    Section,
     Table,
     Text,
 )
 
-_TWO = 150  # columns of a terminal in which two blocks of code stand side by side
+_CODE = 104  # columns that npnet's code needs
+_OWN = "npnet's own code"
+
+
+def console() -> Console:
+    """Standard output, wide enough for code where it is no terminal."""
+    found = Console(highlight=False)
+    if not found.is_terminal:
+        columns = shutil.get_terminal_size((_CODE, 24)).columns
+        found = Console(highlight=False, width=max(columns, _CODE))
+    return found
 
 
 def show(page: Page, console: Console, *, full: bool = False) -> None:
-    """Print a page; full: with all the code that the layer calls, which else is only named."""
+    """Print a page, the layer's code last.
+
+    full: with what else is only named: code that it calls, other frameworks, every quantity
+    """
     console.print(Line(page.name, style="bold"))
     console.print(Line(f"{page.own} · {page.torch}", style="dim"))
-    for section in page.sections:
+    for section in _ordered(page.sections):
         console.print()
         console.print(Rule(Line(section.title, style="bold"), align="left", style="dim"))
         for block in section.blocks:
-            console.print(_drawn(block if full else _short(block), console.width))
+            console.print(_drawn(block if full else _short(block)))
 
 
-def _drawn(block: Block, width: int) -> ConsoleRenderable | RichCast | str:
+def _ordered(sections: Sequence[Section]) -> Iterator[Section]:
+    """The code that stands beside the formula in a browser comes last: it is long."""
+    last: list[Block] = []
+    for k, section in enumerate(sections):
+        if k == 0 and isinstance(first := section.blocks[0], Beside):
+            last += first.right
+            yield Section("Formula", first.left)
+        else:
+            yield section
+    yield Section(_OWN, tuple(last))
+
+
+def _short(block: Block) -> Block:
+    """What is folded, by its title."""
+    match block:
+        case Beside(left, right):
+            return Beside(tuple(map(_short, left)), tuple(map(_short, right)))
+        case Fold(title, inside) if all(isinstance(b, Code) for b in inside):
+            names = tuple(b.caption for b in inside if isinstance(b, Code))
+            return Fold(f"{title} (-v shows it)", (Bullets(names),))
+        case Fold(title):
+            return Text(f"{title} (-v shows it)")
+    return block
+
+
+def _drawn(block: Block) -> ConsoleRenderable | RichCast | str:
     match block:
         case Text(text):
             return Line(text + "\n")
@@ -51,31 +90,15 @@ def _drawn(block: Block, width: int) -> ConsoleRenderable | RichCast | str:
         case Code(text, caption, language):
             return Group(*_code(text, caption, language))
         case Fold(title, inside):
-            return Group(Line(title, style="bold"), *_all(inside, width - 2, 2))
+            return Group(Line(title, style="bold"), *(_indented(b) for b in inside))
         case Beside(left, right):
-            if width < _TWO:
-                return Group(*_all((*left, *right), width))
-            half = width // 2 - 1
-            columns = [Group(*_all(column, half)) for column in (left, right)]
-            return Columns(columns, width=half, padding=(0, 1), expand=True)
+            return Group(*map(_drawn, (*left, *right)))
         case Pages(text, names):
             return Line(f"{text} {', '.join(names)}\n")
 
 
-def _short(block: Block) -> Block:
-    """Code that is folded, by its captions."""
-    match block:
-        case Beside(left, right):
-            return Beside(tuple(map(_short, left)), tuple(map(_short, right)))
-        case Fold(title, inside) if all(isinstance(b, Code) for b in inside):
-            names = ", ".join(b.caption for b in inside if isinstance(b, Code))
-            return Text(f"{title} (-v shows it): {names}")
-    return block
-
-
-def _all(blocks: Sequence[Block], width: int, indent: int = 0) -> Iterator[ConsoleRenderable]:
-    for block in blocks:
-        yield Padding(_drawn(block, width), (0, 0, 0, indent))
+def _indented(block: Block) -> ConsoleRenderable:
+    return Padding(_drawn(block), (0, 0, 0, 2))
 
 
 def _item(text: str) -> Grid:
@@ -88,7 +111,11 @@ def _code(text: str, caption: str, language: str) -> Iterator[ConsoleRenderable 
     if caption:
         yield Line(caption, style="dim italic")
     if language == "python":
-        yield Syntax(text, "python", theme="ansi_dark", background_color="default", word_wrap=True)
+        coloured = Syntax("", "python", theme="ansi_dark", background_color="default").highlight(
+            text
+        )
+        coloured.no_wrap, coloured.overflow = False, "fold"
+        yield coloured
     else:
         yield Line(text)
     yield ""

@@ -14,9 +14,15 @@ from typing import Any
 import numpy as np
 
 from npnet.contract import ConfigError
+from npnet.guide.example.layers import candidate_of_layer, of_layer
 from npnet.guide.example.layers import entries_of as entries_of
-from npnet.guide.example.layers import of_layer
-from npnet.guide.example.optimizers import of_optimizer, of_schedule
+from npnet.guide.example.layers import returned as returned
+from npnet.guide.example.optimizers import (
+    candidate_of_optimizer,
+    candidate_of_schedule,
+    of_optimizer,
+    of_schedule,
+)
 from npnet.verify.targets import specs
 
 
@@ -54,6 +60,14 @@ def example(name: str) -> Example:
     with np.printoptions():  # which the code sets
         first, second = (Run(code, _run(name, code, space)) for code in (numpy, torch))
     return Example(first, second, _numbers(first.output) == _numbers(second.output), note)
+
+
+def candidate(name: str) -> str:
+    """Where one's own code goes, to be held against the twin: a file with ... in it."""
+    spec = specs()[name]
+    kinds = (candidate_of_optimizer, candidate_of_schedule, candidate_of_layer)
+    kind = kinds[0] if spec.optimizer else kinds[1] if spec.schedule else kinds[2]
+    return kind(name, spec)
 
 
 def _run(name: str, code: str, space: dict[str, Any]) -> str:

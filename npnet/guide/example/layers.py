@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from npnet.contract import Array
 from npnet.guide.example.plainest import drawn, spoken
-from npnet.guide.example.text import call, expression, mapped, nested, shown
+from npnet.guide.example.text import call, expression, listed, mapped, nested, shown
 from npnet.guide.source import docstring
 from npnet.verify.draw import Values
 from npnet.verify.spec import Spec
@@ -30,6 +31,78 @@ def entries_of(name: str) -> dict[str, Array]:
     return _Layer(name, specs()[name]).first if "." not in name else {}
 
 
+def returned(name: str) -> str:
+    """What several outputs are called in both libraries; nothing of what has one."""
+    if "." in name:
+        return ""
+    layer = _Layer(name, specs()[name])
+    names = layer.names()
+    if len(names) == 1:
+        return ""
+    return f"npnet returns y = `({', '.join(names)})`, torch `{layer.unpacked(names)}`."
+
+
+def candidate_of_layer(name: str, spec: Spec) -> str:
+    """Where one's own code goes, to be held against the twin."""
+    layer = _Layer(name, spec)
+    names = layer.names()
+    ys = names[0] if len(names) == 1 else f"({', '.join(names)})"
+    parameters = inspect.signature(own_class(name).__call__).parameters
+    needed = [n for n in layer.inputs if parameters[n].default is parameters[n].empty]
+    others = [n for n in layer.inputs if n not in needed]
+    inputs = ", ".join([*needed, *["*more"] * bool(others)])
+    inputs = f"({inputs},)" if len(needed) == 1 and not others else inputs
+    arguments = "as torch's forward takes them"
+    if others:
+        arguments = f"more: {', '.join(others)}, where it is given"
+    grads = [_nested_name(n, g) for n, g in layer.dinputs.items()]
+    told = [f'"{n}": d{n.split(".")[-1]}' for n in layer.params[:_STATES]]
+    told += ['"...": ...'] * (len(layer.params) > _STATES)
+    params = textwrap.indent(f"params = {{{listed(told)}}}", " " * 8)
+    lines = [
+        "from npnet.contract import Forward, Grads",
+        "from npnet.verify import candidate",
+        "",
+        "",
+        f'@candidate("{name}")',
+        "def mine(case):",
+        f"    {inputs} = case.inputs  # {arguments}",
+    ]
+    lines += _told("case.config", [n for n in layer.config if n != "layers"])
+    lines += _told("case.state", list(layer.first)[:_STATES])
+    lines += ["    case.kwargs  # what the call takes by name, where it is given"] * layer.keyworded
+    lines += ["    case.rng  # draws masks as rng.random(shape) >= p"] * layer.draws
+    lines += [
+        f"    {ys} = ...",
+        "",
+        "    def vjp(dy):  # the gradient of the loss by y, in its shape"
+        if len(names) == 1
+        else f"    def vjp(dy):  # a tuple, in the shapes of {ys}",
+        params,
+        f"        return Grads(({', '.join(grads)}{',' * (len(grads) == 1)}), params)",
+        "",
+        f"    return Forward({ys}, vjp{_updates(layer)})",
+    ]
+    return "\n".join(lines)
+
+
+def _told(place: str, names: Sequence[str]) -> list[str]:
+    """A line that says what is where, and more of them where it is long."""
+    if not names:
+        return []
+    text = f"    {place}  # {', '.join(names)}"
+    return textwrap.wrap(text, 88, subsequent_indent="    #   ", break_on_hyphens=False)
+
+
+def _nested_name(name: str, gradient: Any) -> str:
+    return "None" if gradient is None else f"d{name}"
+
+
+def _updates(layer: "_Layer") -> str:
+    entries = ", ".join(f'"{n}": ...' for n in layer.updates)
+    return f", {{{entries}}}" if entries else ""
+
+
 class _Layer:
     """The code of one layer."""
 
@@ -38,6 +111,7 @@ class _Layer:
         config, inputs, kwargs = drawn(name, spec)
         self.tensors = {n: v for n, v in config.items() if isinstance(v, Values)}
         self.config = config
+        self.keyworded = bool(kwargs)
         self.kwargs = {n: v for n, v in kwargs.items() if isinstance(v, Values)}
         parameters = inspect.signature(own_class(name).__call__).parameters
         names = [n for n in parameters if n not in ("self", "state", "rng")]
@@ -73,7 +147,7 @@ class _Layer:
         }
         self.made = made
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
         """y, or what the docstring calls the outputs: "y = (output, h_n, c_n)"."""
         if len(self.outputs) == 1:
             return ["y"]
@@ -109,7 +183,7 @@ class _Layer:
         arguments = ["state", *self.inputs, *(f"{n}={n}" for n in self.kwargs)]
         drawn = ["rng=np.random.default_rng(1)"] * self.draws
         yield f"forward = layer({', '.join([*arguments, *drawn])})"
-        names = self._names()
+        names = self.names()
         yield f"{', '.join(names)} = forward.y"
         if len(names) == 1:
             yield "dy = rng.standard_normal(y.shape)"
@@ -178,8 +252,8 @@ class _Layer:
                 yield f"{n} = torch.tensor({n}{', requires_grad=True' if g is not None else ''})"
         yield ""
         arguments = [*self.inputs, *(f"{n}={n}" for n in self.kwargs)]
-        names = self._names()
-        yield f"{self._unpacked(names)} = module({', '.join(arguments)})"
+        names = self.names()
+        yield f"{self.unpacked(names)} = module({', '.join(arguments)})"
         if len(names) == 1:
             yield "y.backward(torch.tensor(dy))"
         else:
@@ -202,7 +276,7 @@ class _Layer:
             yield f"y = module({', '.join(arguments)})" + "[0]" * (len(names) > 1)
             yield shown("evaluation", "y.detach().numpy()")
 
-    def _unpacked(self, names: Sequence[str]) -> str:
+    def unpacked(self, names: Sequence[str]) -> str:
         """The names as torch nests what they stand for."""
         if len(names) == 1:
             return "y"

@@ -147,3 +147,51 @@ def _scheduler(name: str, config: Mapping[str, Any]) -> str:
     named: dict[str, Any] = {"schedulers": Name(f"[{listed(parts)}]")} if parts else {}
     first = {} if own == "ChainedScheduler" else {"optimizer": Name("optimizer")}
     return call(f"torch.optim.lr_scheduler.{own}", first | named | inner)
+
+
+# ---- one's own -----------------------------------------------------------------------------------
+
+
+def candidate_of_optimizer(name: str, spec: Spec) -> str:
+    """Where one's own optimizer goes, to be held against the twin."""
+    config, arrays, _ = drawn(name, spec)
+    closure = "centre p0" in arrays
+    loop = "for g, rate in zip(grads, lr):  # g[name] is None where there is no gradient"
+    if closure:
+        loop = "for _ in grads:  # closure(params) -> loss, gradients, as often as it is needed"
+    return "\n".join(
+        [
+            "from npnet.verify import adapt, candidate",
+            "",
+            "",
+            f"def mine(config, params, grads, {'closure' if closure else 'lr'}):",
+            f"    config  # {', '.join(config)}",
+            "    params  # {name: array}; write into them, or not",
+            "    after = []",
+            f"    {loop}",
+            "        ...",
+            "        after.append({name: p.copy() for name, p in params.items()})",
+            "    return after  # the parameters after each step",
+            "",
+            "",
+            f'candidate_of_mine = candidate("{name}")(adapt.optimizer(mine))',
+        ]
+    )
+
+
+def candidate_of_schedule(name: str, spec: Spec) -> str:
+    """Where one's own schedule goes, to be held against the twin."""
+    config, _, _ = drawn(name, spec)
+    return "\n".join(
+        [
+            "from npnet.verify import adapt, candidate",
+            "",
+            "",
+            "def mine(config, steps):",
+            f"    config  # {', '.join(config)}",
+            "    return [... for step in range(steps)]  # the rate of every step",
+            "",
+            "",
+            f'candidate_of_mine = candidate("{name}")(adapt.schedule(mine))',
+        ]
+    )
