@@ -70,9 +70,10 @@ class Conv2d:
 
     The kernel is not flipped (cross-correlation). Each of the groups connects C / groups inputs, in
     order, with O / groups outputs; the c of weight counts within the group. padding="same" needs
-    stride 1 and puts the odd pixel last (below, on the right); "valid" is none. padding_mode:
-    "zeros", "reflect" (without the border itself), "replicate" (nothing but the border) or
-    "circular".
+    stride 1, pads dilation · (kernel_size - 1) pixels in all, the odd one last (below, on the
+    right), and keeps the size; "valid" is none. padding_mode says what stands at the pixel j
+    outside of an axis of n: "zeros", "reflect" x[-j] and x[2n - 2 - j] (without the border
+    itself), "replicate" x[0] and x[n - 1], "circular" x[j mod n].
 
     Raises ConfigError, ShapeError, DtypeError.
     Twin: torch.nn.Conv2d. Source: Dumoulin & Visin (2016), arXiv:1603.07285.

@@ -25,7 +25,7 @@ class CrossEntropyLoss:
         or probabilities in the shape of prediction, which is what tells them apart
     y: (), or (N, *rest) with "none"
 
-    dprediction = (p Σ_c q_c w_c - q w) dy/n    dprobabilities = -(1 - ε) w log(p) dy/n
+    dprediction = (p Σ_c q_c w_c - q w) dy/n    dtarget = -(1 - ε) w log(p) dy/n, of probabilities
 
     q mixes the target's distribution (1 at the label, or the given probabilities) with the uniform
     one: q = (1 - ε) target + ε / C, where ε = label_smoothing. weight is an entry of the state, and

@@ -88,7 +88,7 @@ class LinearCrossEntropyLoss:
     dx = dlogits W    dW = dlogitsᵀ x    db = Σ dlogits, over the samples
 
     The logits are x Wᵀ + b in the shape (N, num_classes, *out_features). dlogits is the dprediction
-    of the loss, which, like dprobabilities, weight, reduction and label_smoothing, is
+    of the loss, which, like dtarget, weight, reduction and label_smoothing, is
     as in CrossEntropyLoss.
 
     bias=False is the default, other than in Linear. ignore_index=None ignores the label -100; a

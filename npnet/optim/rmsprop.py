@@ -26,7 +26,8 @@ class RMSprop:
     """θ ← θ - lr · g / (√v + eps), where v ← α v + (1 - α) g², from 0, α = alpha.
 
     g is the gradient, its sign changed with maximize, plus weight_decay · θ. eps is outside of the
-    root. There is no bias correction: the first steps are up to 1 / √(1 - α) times longer.
+    root. v has no bias correction, so that the very first step is 1 / √(1 - α) times as long as it
+    would be with one. In this order: maximize, weight_decay, v, a, the root, momentum, lr.
 
     centered:  the root is of v - a², where a ← α a + (1 - α) g
                (where that rounds to less than 0 the step is nan, as torch's is)
