@@ -242,12 +242,30 @@ def test_sides_that_disagree_are_complained_of(monkeypatch):
     assert "print the same numbers" not in str(pages.page("Tanh"))
 
 
-def test_code_that_does_not_run_is_no_page(monkeypatch):
+def test_code_that_does_not_run_is_complained_of(monkeypatch):
+    from npnet.guide import example as package
+
+    monkeypatch.setattr(package, "of_layer", lambda name, spec: ("1 / 0", "", ""))
+    with pytest.raises(ConfigError, match="must run, but raises ZeroDivisionError"):
+        example("Tanh")
+    assert any("ZeroDivisionError" in c for c in check.complaints("Tanh"))
+
+
+def test_what_is_drawn_differs_and_evaluation_agrees(monkeypatch):
+    assert example("Dropout").note
+    assert example("Dropout").agree
+
     from npnet import nn
 
-    monkeypatch.delattr(nn, "Tanh")
-    with pytest.raises((ConfigError, AttributeError, TypeError)):
-        example("Tanh")
+    right = nn.Dropout.__call__
+    monkeypatch.setattr(
+        nn.Dropout,
+        "__call__",
+        lambda self, state, x, rng=None: (
+            right(self, state, x, rng) if self.training else Forward(2 * x, lambda dy: Grads((dy,)))
+        ),
+    )
+    assert any("print different numbers" in c for c in check.complaints("Dropout"))
 
 
 # ---- one's own -----------------------------------------------------------------------------------
@@ -291,6 +309,8 @@ def test_nothing_in_plain_text_is_markup():
 def test_markdown_of_every_block():
     blocks = (
         Text("a * b"),
+        Text("- no list"),
+        Text("1. no list"),
         Bullets(("one", "two")),
         Table(("x", "y"), (("a|b", "c"),), code=(0,)),
         Fold("more", (Code("```", "caption"),)),
@@ -299,6 +319,8 @@ def test_markdown_of_every_block():
     text = document(page, lambda name: None)
 
     assert r"a \* b" in text
+    assert "\n\\- no list" in text
+    assert "\n1\\. no list" in text
     assert r"| `a\|b` | c |" in text
     assert "````{code-block} python" in text
     assert ":::{dropdown} more" in text
@@ -353,6 +375,22 @@ def test_the_check_fails(monkeypatch):
 
     assert result.exit_code == 1
     assert "Linear: it was never verified." in result.output
+
+
+def test_the_check_and_the_site_are_two_commands():
+    result = npnet_("guide", "--check", "--build", "site")
+
+    assert result.exit_code == 2
+    assert "two commands" in result.output
+
+
+@pytest.mark.parametrize("place", ["afile/site", "afile"])
+def test_a_place_where_no_site_can_be_is_refused_at_once(folder, place):
+    (folder / "afile").write_text("a file")
+    result = npnet_("guide", "--build", place)
+
+    assert result.exit_code == 2
+    assert "Give another one." in result.output.replace("\n", " ")
 
 
 def test_a_directory_of_somebody_else_is_left_alone(tmp_path):

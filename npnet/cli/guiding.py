@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from npnet.cli.base import prepare
+from npnet.cli.base import Refused, prepare
 
 
 @click.command()
@@ -32,6 +32,8 @@ def guide(
 
     Exit codes: 0; 1 a page fails the check; 2 usage.
     """
+    if check and build is not None:
+        raise Refused("--check and --build are two commands. Run one after the other.")
     prepare()
     names = _chosen(layers)
     if check:
@@ -55,7 +57,8 @@ def _chosen(layers: tuple[str, ...]) -> list[str]:
     for layer in layers:
         if layer.lower() not in short:
             raise ConfigError(
-                f"there is no page of {layer!r}.{nearest(layer, list(short.values()))}"
+                f"there is no page of {layer!r}.{nearest(layer, list(short.values()))} "
+                "npnet guide lists the modules, optimizers and schedules that have one."
             )
     return [short[layer.lower()] for layer in layers] or known
 

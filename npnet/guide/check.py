@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from npnet.contract import ConfigError
 from npnet.guide import claims, evidence, signature, source
 from npnet.guide.example import example
 
@@ -37,8 +38,12 @@ def complaints(name: str) -> Iterator[str]:
             yield f"the claim {text!r} has no passing check in the attached run. {_RENEW}"
     if not found.mistakes:
         yield f"it shows no mistakes. {_RENEW}"
-    shown = example(name)
-    if not shown.agree and not shown.note:
+    try:
+        shown = example(name)
+    except ConfigError as error:
+        yield str(error)
+        return
+    if not shown.agree:
         yield (
             "NumPy and PyTorch print different numbers:\n"
             f"{shown.numpy.output}\n{shown.torch.output}"

@@ -49,7 +49,7 @@ class Evidence:
     code: the digest of the layer's code when it was asked (npnet.guide.source.digest)
     environment: versions, machine and date; device: where torch computed
     asked: by dtype; covered of coverable: options, alone and in pairs; uncovered: not drawn
-    claims: those whose check passed, of torch and of npnet
+    claims: those whose check passed, of torch and of npnet; checked: the torch and the date of that
     """
 
     code: str
@@ -61,6 +61,7 @@ class Evidence:
     coverable: int
     uncovered: tuple[str, ...]
     claims: tuple[str, ...]
+    checked: Mapping[str, str]
     mistakes: tuple[Mistake, ...]
 
 

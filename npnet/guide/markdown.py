@@ -16,7 +16,8 @@ from npnet.guide.page import (
     Text,
 )
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$@:^])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$@:^&])")
+_LEADING = re.compile(r"^(\s*)([-+]|\d+(?=[.)]))")  # would begin a list
 Link = Callable[[str], str | None]
 """The address of a layer's page, from the page that is written; None where it has none there."""
 
@@ -40,6 +41,16 @@ def _plain(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text)
 
 
+def _opened(text: str) -> str:
+    """A line that does not begin a list, whatever it begins with."""
+    found = _LEADING.match(text)
+    if found is None:
+        return text
+    lead, sign = found.groups()
+    after = text[found.end() :]
+    return f"{lead}\\{sign}{after}" if sign in "-+" else f"{lead}{sign}\\{after}"
+
+
 def written(blocks: Sequence[Block], link: Link) -> list[str]:
     """Blocks, one after the other."""
     return [line for block in blocks for line in (*_block(block, link), "")]
@@ -48,11 +59,11 @@ def written(blocks: Sequence[Block], link: Link) -> list[str]:
 def _block(block: Block, link: Link) -> Iterator[str]:
     match block:
         case Text(text):
-            yield escaped(text)
+            yield _opened(escaped(text))
         case Plain(text):
             yield from _fenced("{code-block} none", ":class: formula", "", text)
         case Bullets(items):
-            yield from (f"- {escaped(item)}" for item in items)
+            yield from (f"- {_opened(escaped(item))}" for item in items)
         case Table():
             yield from _table(block)
         case Code(text, caption, language):
@@ -99,4 +110,4 @@ def _cell(text: str, code: bool) -> str:
     text = text.replace("\n", " ")
     if code and text not in ("", "–"):
         return f"`{text}`".replace("|", r"\|")
-    return escaped(text)
+    return escaped(text).replace(r"\|", "|").replace("|", r"\|")

@@ -205,7 +205,7 @@ def _tensors(name: str) -> Section:
         blocks.append(Fold(f"{at.title}: {at.layer}", tuple(inside)))
     for framework, why in tables.absent(name).items():
         blocks.append(Text(f"{tables.FRAMEWORKS[framework]}: {why}."))
-    if len(blocks) > bool(rows):
+    if tables.inputs(name):
         blocks.append(Text("npnet convert moves checkpoints by these tables."))
     return Section("Tensors", tuple(blocks))
 
@@ -220,8 +220,8 @@ def _claims(name: str, found: Evidence | None) -> Section:
     if not told:
         return Section("Conventions", ())
     assert found is not None
-    when = f"Each is a check that passed, of torch {found.environment['torch']} and of npnet, on "
-    return Section("Conventions", (Bullets(told), Text(f"{when}{found.environment['date']}.")))
+    when = f"torch {found.checked['torch']} and of npnet, on {found.checked['date']}"
+    return Section("Conventions", (Bullets(told), Text(f"Each is a check that passed, of {when}.")))
 
 
 def _side_by_side(name: str) -> Section:

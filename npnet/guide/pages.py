@@ -114,16 +114,19 @@ class _Page:
         known = {"npnet": ["-m", "npnet.cli"], "pytest": ["-m", "pytest"], "python": []}
         if words[0] in known:
             words = [sys.executable, *known[words[0]], *words[1:]]
-        done = subprocess.run(
-            words,
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_SECONDS,
-            env={**os.environ, **_ENVIRONMENT},
-        )
+        try:
+            done = subprocess.run(
+                words,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=_SECONDS,
+                env={**os.environ, **_ENVIRONMENT},
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise self._wrong(f"`{argument}` cannot be run: {error}") from None
         if done.returncode != int(asked.get("exit") or 0):
             raise self._wrong(
                 f"`{argument}` must exit with {asked.get('exit', '0')}, but exits with "

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import date
+from importlib.metadata import version
 
 from npnet.guide.claims import failing, passing
 from npnet.guide.evidence import Asked, Evidence, Mistake, read, write
@@ -98,12 +99,15 @@ def _work(job: Job) -> tuple[str, list[str]]:
             coverable=result.coverable,
             uncovered=result.uncovered,
             claims=(),
+            checked={},
             mistakes=(),
         )
     verdicts = {a.verdict for a in current.asked.values()}
     if verdicts - {str(Verdict.PASS)}:
         complaints.append(f"{name}: {', '.join(sorted(verdicts))}")
-    write(name, replace(current, claims=passing(name), mistakes=mistakes))
+    checked = {"torch": version("torch"), "date": date.today().isoformat()}
+    found = replace(current, claims=passing(name), checked=checked, mistakes=mistakes)
+    write(name, found)
     return name, complaints
 
 

@@ -38,8 +38,8 @@ class Run:
 class Example:
     """The same in NumPy and in PyTorch; the second goes on with the arrays of the first.
 
-    agree: whether both print the same, number by number
-    note: what to know where they cannot
+    agree: whether both print the same, number by number; with a note, in evaluation
+    note: that what is drawn in training differs
     """
 
     numpy: Run
@@ -59,7 +59,8 @@ def example(name: str) -> Example:
     space: dict[str, Any] = {}
     with np.printoptions():  # which the code sets
         first, second = (Run(code, _run(name, code, space)) for code in (numpy, torch))
-    return Example(first, second, _numbers(first.output) == _numbers(second.output), note)
+    ends = first.output, second.output
+    return Example(first, second, _agree(*(map(_evaluated, ends) if note else ends)), note)
 
 
 def candidate(name: str) -> str:
@@ -88,6 +89,17 @@ def _run(name: str, code: str, space: dict[str, Any]) -> str:
     return printed.getvalue()
 
 
-def _numbers(printed: str) -> list[float]:
-    """What is printed, as numbers: 0 and -0 are one."""
-    return [float(x) for x in re.findall(r"-?(?:\d+\.?\d*(?:e[-+]\d+)?|nan|inf)", printed)]
+def _agree(first: str, second: str) -> bool:
+    """Whether both print the same numbers, and any at all; -0 is 0."""
+    found = _numbers(first)
+    return bool(found) and found == _numbers(second)
+
+
+def _numbers(printed: str) -> list[str]:
+    found = re.findall(r"-?(?:\d+\.?\d*(?:e[-+]\d+)?|nan|inf)", printed)
+    return [repr(float(x) + 0.0) for x in found]
+
+
+def _evaluated(printed: str) -> str:
+    """The lines of evaluation, in which nothing is drawn."""
+    return "\n".join(line for line in printed.splitlines() if line.startswith("evaluation"))

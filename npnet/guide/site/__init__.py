@@ -30,9 +30,24 @@ _ORDER = (
 )
 """In which order the how-to pages are read; others follow by name."""
 
-_APART = ("gallery",)  # pages of prose that are no how-to
+_APART = ("gallery",)  # pages of prose that are no how-to, and stand beside them
 _NEEDED = ("sphinx", "pydata_sphinx_theme", "myst_parser", "sphinx_design")
 _END = "<!-- the first page of the guide ends here -->"
+_FURTHER = """
+## Further
+
+- [How to](howto/index.md)
+- [Gallery of mistakes](howto/gallery.md)
+- [Layers, optimizers, schedules](layers/index.md)
+
+```{toctree}
+:hidden:
+
+howto/index
+howto/gallery
+layers/index
+```
+"""
 _ROOT = Path(npnet.__file__).parents[1]
 
 Tell = Callable[[str], None]
@@ -59,11 +74,8 @@ def build(
             f"the site needs {', '.join(missing)}, which is not installed. Install it with: "
             "pip install 'npnet[docs]'"
         )
-    if target.exists() and not (target.is_dir() and _is_ours(target)):
-        raise ConfigError(
-            f"{target} must be a new directory or one that npnet guide --build made, but holds "
-            "other things. Give another one."
-        )
+    target = target.resolve()
+    _require_ours(target)
     with tempfile.TemporaryDirectory(prefix="npnet-guide-") as place:
         sources, html = Path(place) / "source", Path(place) / "html"
         write(sources, names, tell, carry)
@@ -79,18 +91,40 @@ def build(
         if done.returncode:
             raise ConfigError(f"Sphinx must have nothing to say, but says:\n{done.stdout}")
         (html / _MARK).write_text("made by npnet guide --build\n", encoding="utf-8")
-        if target.exists():
-            shutil.rmtree(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(html, target)
+        _replace(target, html)
     return target / "index.html"
 
 
 _MARK = ".npnet-guide"
 
 
-def _is_ours(target: Path) -> bool:
-    return (target / _MARK).is_file() or not any(target.iterdir())
+def _require_ours(target: Path) -> None:
+    """Raise ConfigError unless the site may be put there; make the folder above it."""
+    ours = (target / _MARK).is_file()
+    if target.exists() and not ours and (not target.is_dir() or any(target.iterdir())):
+        raise ConfigError(
+            f"{target} must be a new directory or one that npnet guide --build made, but holds "
+            "other things. Give another one."
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{target.parent} must be a directory that can be written, but is not: "
+            f"{error.strerror}. Give another one."
+        ) from None
+
+
+def _replace(target: Path, html: Path) -> None:
+    """The new site in the place of the old one, which goes once the new one is beside it."""
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".npnet-guide-") as place:
+        new = Path(place) / "new"
+        shutil.copytree(html, new)
+        if target.exists():
+            target.rename(Path(place) / "old")
+        new.rename(target)
 
 
 # ---- sources -------------------------------------------------------------------------------------
@@ -124,7 +158,7 @@ def write(
     howto += [n for n in prose if n not in (*howto, *_APART)]
     for name in prose:
         tell(f"page {name}")
-        carry(name, folder if name in _APART else folder / "howto")
+        carry(name, folder / "howto")
     titles = {n: pages.title(pages.source(n)) for n in howto}
     _put(folder / "howto" / "index.md", "\n".join(_howto(titles)))
 
@@ -154,9 +188,23 @@ def _first(folder: Path) -> None:
             text = text.replace(f"({picture})", f"({name})")
         else:  # it is not part of the package
             text = re.sub(rf"!\[[^\]]*\]\({re.escape(picture)}\)", "", text)
-    links = ["## Further", "", "- [How to](howto/index.md)", "- [Gallery of mistakes](gallery.md)"]
+    links = [
+        "## Further",
+        "",
+        "- [How to](howto/index.md)",
+        "- [Gallery of mistakes](howto/gallery.md)",
+    ]
     links += ["- [Layers, optimizers, schedules](layers/index.md)", ""]
-    tree = ["```{toctree}", ":hidden:", "", "howto/index", "gallery", "layers/index", "```", ""]
+    tree = [
+        "```{toctree}",
+        ":hidden:",
+        "",
+        "howto/index",
+        "howto/gallery",
+        "layers/index",
+        "```",
+        "",
+    ]
     _put(folder / "index.md", "\n".join([text, *links, *tree]))
 
 
@@ -176,7 +224,7 @@ def _put(path: Path, text: str) -> None:
 def _layers(names: Sequence[str]) -> Iterator[str]:
     """The pages by family, a line each."""
     yield from ("# Layers, optimizers, schedules", "")
-    yield from ("Every page is made of what was verified: each sentence has a check behind it.", "")
+    yield from ("What a page claims has a check that passed, and its code ran to make it.", "")
     for title, own in families(names):
         yield from (f"## {title}", "", "| page | what it computes |", "| --- | --- |")
         for name in own:
