@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from npnet.contract import ConfigError, Forward, Grads
-from npnet.guide import check, claims, evidence, signature, source
+from npnet.guide import check, claims, docstrings, evidence, signature, source
 from npnet.guide import page as pages
+from npnet.guide.blocks import Bullets, Code, Fold, Page, Section, Table, Text
 from npnet.guide.example import candidate, example
 from npnet.guide.markdown import document, escaped
-from npnet.guide.page import Bullets, Code, Fold, Section, Table, Text
 from npnet.guide.terminal import show
 from npnet.report import catalogue
 from npnet.twins import SPECS
@@ -72,9 +72,9 @@ def test_the_whole_backward_pass_is_shown(name):
 
 
 def test_docstrings_refer_to_others_as_deep_as_it_goes():
-    assert source.references("LSTM") == ["RNN", "Dropout"]
-    assert source.references("AdaptiveMaxPool2d")[:2] == ["AdaptiveMaxPool1d", "MaxPool1d"]
-    assert source.references("optim.AdamW") == ["optim.Adam"]
+    assert docstrings.references("LSTM") == ["RNN", "Dropout"]
+    assert docstrings.references("AdaptiveMaxPool2d")[:2] == ["AdaptiveMaxPool1d", "MaxPool1d"]
+    assert docstrings.references("optim.AdamW") == ["optim.Adam"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_docstrings_refer_to_others_as_deep_as_it_goes():
     ],
 )
 def test_lines_of_prose_are_joined_and_no_others(lines, joined):
-    assert len(source._joined("\n".join(lines)).split("\n")) == joined
+    assert len(docstrings._joined("\n".join(lines)).split("\n")) == joined
 
 
 def test_the_digest_is_that_of_code(monkeypatch):
@@ -262,7 +262,9 @@ def test_what_is_drawn_differs_and_evaluation_agrees(monkeypatch):
         nn.Dropout,
         "__call__",
         lambda self, state, x, rng=None: (
-            right(self, state, x, rng) if self.training else Forward(2 * x, lambda dy: Grads((dy,)))
+            right(self, state, x, rng=rng)
+            if self.training
+            else Forward(2 * x, lambda dy: Grads((dy,)))
         ),
     )
     assert any("print different numbers" in c for c in check.complaints("Dropout"))
@@ -286,11 +288,11 @@ def test_the_place_for_ones_own_is_asked(folder, name):
 
 
 def test_what_is_borrowed_from_another_docstring_is_what_is_missing():
-    assert "tanh(W_ih" not in source.borrowed("LSTM", "RNN")
-    assert "_reverse" in source.borrowed("LSTM", "RNN")
-    assert "reduction:" in source.borrowed("CrossEntropyLoss", "MSELoss")
-    assert "(prediction - target)" not in source.borrowed("CrossEntropyLoss", "MSELoss")
-    assert "dx = rstd" in source.borrowed("BatchNorm2d", "BatchNorm1d")
+    assert "tanh(W_ih" not in docstrings.borrowed("LSTM", "RNN")
+    assert "_reverse" in docstrings.borrowed("LSTM", "RNN")
+    assert "reduction:" in docstrings.borrowed("CrossEntropyLoss", "MSELoss")
+    assert "(prediction - target)" not in docstrings.borrowed("CrossEntropyLoss", "MSELoss")
+    assert "dx = rstd" in docstrings.borrowed("BatchNorm2d", "BatchNorm1d")
 
 
 def test_what_computes_comes_first():
@@ -315,7 +317,7 @@ def test_markdown_of_every_block():
         Table(("x", "y"), (("a|b", "c"),), code=(0,)),
         Fold("more", (Code("```", "caption"),)),
     )
-    page = pages.Page("Linear", "npnet.nn.Linear", "torch.nn.Linear", "y", (Section("S", blocks),))
+    page = Page("Linear", "npnet.nn.Linear", "torch.nn.Linear", "y", (Section("S", blocks),))
     text = document(page, lambda name: None)
 
     assert r"a \* b" in text

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from npnet.guide.page import (
+from npnet.guide.blocks import (
     Beside,
     Block,
     Bullets,

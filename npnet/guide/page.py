@@ -1,109 +1,29 @@
 """A page as data: what is known of a layer, an optimizer or a schedule, in reading order."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from npnet.contract import ConfigError
 from npnet.convert import tables
-from npnet.guide import claims, evidence, signature, source
+from npnet.guide import claims, docstrings, evidence, signature, source
+from npnet.guide.blocks import (
+    Beside,
+    Block,
+    Bullets,
+    Code,
+    Fold,
+    Page,
+    Pages,
+    Plain,
+    Section,
+    Table,
+    Text,
+)
 from npnet.guide.evidence import Evidence
 from npnet.guide.example import Run, candidate, entries_of, example, returned
 from npnet.report import words
 from npnet.verify.targets import dialects, nearest
 
 _OPEN = 220  # lines that are shown without being asked for
-
-
-# ---- what a page is made of ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph in plain text."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Plain:
-    """Text whose lines and spaces stay as they are: a docstring."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Bullets:
-    """A list of sentences."""
-
-    items: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells in plain text; those of the columns `code` are code."""
-
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    code: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Code:
-    """Source code, or what it prints, under a caption."""
-
-    text: str
-    caption: str = ""
-    language: str = "python"
-
-
-@dataclass(frozen=True)
-class Fold:
-    """What is shown when it is asked for."""
-
-    title: str
-    blocks: "tuple[Block, ...]"
-
-
-@dataclass(frozen=True)
-class Beside:
-    """Two columns, where there is room for two."""
-
-    left: "tuple[Block, ...]"
-    right: "tuple[Block, ...]"
-
-
-@dataclass(frozen=True)
-class Pages:
-    """Links to other pages, by the names of their layers."""
-
-    text: str
-    names: tuple[str, ...]
-
-
-Block = Text | Plain | Bullets | Table | Code | Fold | Beside | Pages
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading and what stands below it."""
-
-    title: str
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True)
-class Page:
-    """The page of a layer.
-
-    own, torch: what it is called in both libraries
-    lead: what it computes, in a line
-    """
-
-    name: str
-    own: str
-    torch: str
-    lead: str
-    sections: tuple[Section, ...]
 
 
 # ---- the page of a layer -------------------------------------------------------------------------
@@ -131,7 +51,7 @@ def page(name: str) -> Page:
         _dialects(name),
         _verified(found),
     )
-    lead = source.docstring(name).partition("\n\n")[0].replace("\n", " ")
+    lead = docstrings.docstring(name).partition("\n\n")[0].replace("\n", " ")
     kept = tuple(s for s in sections if s.blocks)
     return Page(name, f"npnet.{words.full(name)}", words.in_torch(name), lead, kept)
 
@@ -145,11 +65,11 @@ def _formula(name: str) -> Section:
         block = Code(snippet.text, f"{snippet.name} · {snippet.file}")
         lines += snippet.text.count("\n") + 1
         (folded if shown and lines > _OPEN else shown).append(block)
-    left: list[Block] = [Plain(source.docstring(name))]
-    for other in source.references(name):
-        if text := source.borrowed(name, other):
+    left: list[Block] = [Plain(docstrings.docstring(name))]
+    for other in docstrings.references(name):
+        if text := docstrings.borrowed(name, other):
             left += [Text(f"As in {other}:"), Plain(text)]
-    first = source.initial(name)
+    first = docstrings.initial(name)
     if first:
         left.append(Text(f"init(rng): {first}"))
     right: list[Block] = [*shown]
@@ -186,7 +106,7 @@ def _tensors(name: str) -> Section:
     elif entries := entries_of(name):
         here = tuple((n, str(a.shape)) for n, a in entries.items())
         blocks.append(Table(("state_dict", "shape, in the code below"), here, code=(0, 1)))
-    if kept := source.kept(name):
+    if kept := docstrings.kept(name):
         blocks.append(Text("Kept from step to step, by the name of the parameter:"))
         blocks.append(Plain(kept))
     for at in tables.inputs(name):

@@ -11,7 +11,7 @@ from rich.syntax import Syntax
 from rich.table import Table as Grid
 from rich.text import Text as Line
 
-from npnet.guide.page import (
+from npnet.guide.blocks import (
     Beside,
     Block,
     Bullets,

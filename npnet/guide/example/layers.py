@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from npnet.contract import Array
+from npnet.guide.docstrings import docstring
 from npnet.guide.example.plainest import drawn, spoken
 from npnet.guide.example.text import call, expression, listed, mapped, nested, shown
-from npnet.guide.source import docstring
 from npnet.verify.draw import Values
 from npnet.verify.spec import Spec
 from npnet.verify.targets import build, own_class, specs

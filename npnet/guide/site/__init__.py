@@ -12,7 +12,7 @@ from pathlib import Path
 
 import npnet
 from npnet.contract import ConfigError
-from npnet.guide import pages, source
+from npnet.guide import docstrings, pages, source
 from npnet.guide.markdown import document, escaped
 from npnet.guide.page import families, page
 
@@ -228,7 +228,7 @@ def _layers(names: Sequence[str]) -> Iterator[str]:
     for title, own in families(names):
         yield from (f"## {title}", "", "| page | what it computes |", "| --- | --- |")
         for name in own:
-            lead = source.docstring(name).partition("\n\n")[0].replace("\n", " ")
+            lead = docstrings.docstring(name).partition("\n\n")[0].replace("\n", " ")
             yield f"| [{escaped(name.rpartition('.')[2])}]({name}.md) | {escaped(lead)} |"
         yield ""
     yield from ("```{toctree}", ":hidden:", "", *names, "```", "")
