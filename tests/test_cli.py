@@ -458,6 +458,19 @@ def test_2_for_the_script_of_a_damaged_failure(place: Path) -> None:
 # ---- list and doctor -----------------------------------------------------------------------------
 
 
+def test_list_of_some(folder):
+    shown = npnet_("list", "lstm*", "optim.Adam").output
+
+    assert {line.split()[0] for line in shown.splitlines() if line[:1].strip()} == {
+        "LSTM",
+        "LSTMCell",
+        "optim.Adam",
+    }
+    refused = npnet_("list", "LSM")
+    assert refused.exit_code == 2
+    assert "Did you mean 'LSTM'?" in refused.output
+
+
 def test_list_shows_twins_and_what_is_drawn_of_them(place: Path) -> None:
     done = npnet_("list", "--json")
     twins = {t["name"]: t for t in json.loads(done.output)["twins"]}

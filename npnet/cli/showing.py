@@ -8,12 +8,22 @@ from npnet.cli.base import REPORTS, Refused
 
 
 @click.command("list")
+@click.argument("layers", nargs=-1, metavar="[LAYER]…")
 @click.option("--missing", is_flag=True, help="What torch has and npnet has not, and why.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--report-dir", metavar="DIR", help="The run whose coverage is shown. [the last one]")
 @click.pass_context
-def list_(ctx: click.Context, missing: bool, as_json: bool, report_dir: str | None) -> None:
-    """List the twins: options, the values drawn of each, what of them the last run covered."""
+def list_(
+    ctx: click.Context,
+    layers: tuple[str, ...],
+    missing: bool,
+    as_json: bool,
+    report_dir: str | None,
+) -> None:
+    """List the twins: options, the values drawn of each, what of them the last run covered.
+
+    LAYER is a name or a pattern, as Conv* or optim.Adam; without one, all are listed.
+    """
     import json
 
     from npnet.report import catalogue
@@ -34,7 +44,7 @@ def list_(ctx: click.Context, missing: bool, as_json: bool, report_dir: str | No
     if run is None:
         configured = (ctx.obj or {}).get("report_dir")
         run = catalogue.last_run([REPORTS, *([Path(configured).parent] if configured else [])])
-    rows = list(catalogue.twins(run))
+    rows = list(catalogue.twins(run, layers))
     if as_json:
         click.echo(json.dumps({"run": str(run) if run else None, "twins": rows}, indent=1))
         return

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as with_seed
 from hypothesis import strategies as st
 
+from npnet.contract import ConfigError
 from npnet.report import words
 from npnet.report.jsonl import read
 from npnet.verify.draw import Pick, describe
 from npnet.verify.spec import Spec
-from npnet.verify.targets import own_names, specs
+from npnet.verify.targets import nearest, own_names, specs
 
 LEFT_OUT: Mapping[str, str] = {
     "nn.Module": "a base class",
@@ -36,11 +38,19 @@ LEFT_OUT: Mapping[str, str] = {
 _LAZY = "infers shapes only, and becomes the layer without Lazy in its name"
 
 
-def twins(run: Path | None = None) -> Iterator[dict[str, Any]]:
-    """Every twin as plain data: names, options with the values drawn, what the run covered."""
+def twins(run: Path | None = None, layers: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    """Every twin as plain data: names, options with the values drawn, what the run covered.
+
+    layers: names or patterns of those that are wanted; all, if there are none. Raises ConfigError
+    for one that nothing has.
+    """
     own = set(own_names())
     last = {} if run is None else _covered(run)
-    for name, spec in specs().items():
+    known = specs()
+    wanted = {n for layer in layers for n in _named(layer, list(known))} if layers else set(known)
+    for name, spec in known.items():
+        if name not in wanted:
+            continue
         yield {
             "name": name,
             "torch": words.in_torch(name),
@@ -49,6 +59,13 @@ def twins(run: Path | None = None) -> Iterator[dict[str, Any]]:
             "claims": [claim.text for claim in spec.claims],
             "last_run": last.get(name),
         }
+
+
+def _named(layer: str, known: Sequence[str]) -> list[str]:
+    found = [n for n in known if fnmatchcase(n.lower(), layer.lower())]
+    if not found:
+        raise ConfigError(f"there is no twin {layer!r}.{nearest(layer, known)}")
+    return found
 
 
 def last_run(places: Iterable[Path]) -> Path | None:
