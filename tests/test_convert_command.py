@@ -288,6 +288,21 @@ def test_a_state_dict_of_another_network_is_refused(folder):
     refused(result, "'0.wieght' (8, 4) is unknown, near to '0.weight'", "'2.weight' is missing")
 
 
+def test_two_layers_of_one_name_are_refused(folder):
+    npz("k.npz", {"dense/kernel": drawn(4, 8), "dense_1/kernel": drawn(8, 2)})
+    same_name = ("--rename", "dense=fc", "--rename", "dense_1=fc")
+    refused(npnet_("convert", "k.npz", "o.npz", "--from", "keras", *same_name), "two become 'fc'")
+    norm = {n: drawn(4) ** 2 for n in ("moving_mean", "moving_variance")}
+    for one, other in (("a/b", "a.b"), ("bn/x", "bn.x")):
+        names = [f"{place}/{n}" for place in (one, other) for n in norm]
+        npz("k.npz", dict(zip(names, (*norm.values(), *norm.values()), strict=True)))
+        result = npnet_("convert", "k.npz", "o.npz", "--from", "keras", "--allow-missing")
+        refused(result, "a name of its own")
+    torch.save({"a.weight": torch.ones(2, 2), "a": {"weight": torch.zeros(2, 2)}}, "t.pt")
+    refused(npnet_("convert", "t.pt", "o.npz"), "two are 'a.weight'")
+    assert not os.path.exists("o.npz")
+
+
 def test_no_pickle_is_loaded(folder):
     class Trap:
         def __reduce__(self):

@@ -84,13 +84,13 @@ def to_state(
         made.moved.append(_moved(table, group, slot, given, made.notes))
     for one in made.moved:
         for entry, a in one.entries.items():
-            made.tensors[one.slot.full(entry)] = a
+            _put(made.tensors, one.slot.full(entry), a, one.slot)
         lacking = [
             one.slot.full(n) for n in one.slot.shapes if n not in one.entries and n != _TRACKED
         ]
         missing += lacking
         if _TRACKED in one.slot.shapes and not any(n == _TRACKED for n in one.entries):
-            made.tensors[one.slot.full(_TRACKED)] = np.zeros((), np.int64)
+            _put(made.tensors, one.slot.full(_TRACKED), np.zeros((), np.int64), one.slot)
     if like is not None:
         made.tensors = _ordered(made.tensors, like[0])
     problems += [f"{n!r} is missing{_nearest_source(n, why)}" for n in dict.fromkeys(missing)]
@@ -138,7 +138,8 @@ def from_state(
         place = (slot.prefix.replace(".", "/") + slot.suffix) or "layer"
         names = {n: f"{place}/{n}" for n in theirs}
         made.moved.append(Moved(table, slot, names, theirs, moving))
-        made.tensors |= {names[n]: a for n, a in theirs.items()}
+        for n, a in theirs.items():
+            _put(made.tensors, names[n], a, slot)
         if table.merges and any(n.startswith("bias") for n in moving):
             made.notes.append(f"{slot.named}: bias_ih and bias_hh are one there: their sum.")
         if _TRACKED in entries:
@@ -178,6 +179,16 @@ def as_it_is(
     problems += [f"{n!r} is missing" for n in lacking]
     _settle(problems, allow_missing, made.notes)
     return made
+
+
+def _put(tensors: dict[str, Array], name: str, a: Array, slot: Slot) -> None:
+    """Add what no other layer has made. Raises ConfigError."""
+    if name in tensors:
+        raise ConfigError(
+            f"every layer needs a name of its own, but two become {slot.named!r}: each makes "
+            f"{name!r}. --rename THEIRS=OURS calls one of them otherwise."
+        )
+    tensors[name] = a
 
 
 def _known_are(name: str, places: set[str]) -> str:

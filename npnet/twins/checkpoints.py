@@ -44,6 +44,11 @@ def _collect(name: str, value: Any, named: dict[str, Array], path: Path) -> None
         for key, inner in value.items():
             _collect(f"{name}.{key}" if name else str(key), inner, named, path)
     elif isinstance(value, torch.Tensor):
+        if name in named:
+            raise ConfigError(
+                f"{path} needs names of their own for its tensors, but two are {name!r}, one of "
+                "them in a mapping inside. Write one flat state_dict."
+            )
         named[name] = array(value)
     else:
         raise ConfigError(
