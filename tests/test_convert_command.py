@@ -198,6 +198,27 @@ def test_layers_and_directions_find_their_place(folder):
     assert "the network: 3 outputs and 17 gradients agree" in result.output
 
 
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        (torch.nn.ConvTranspose2d(3, 8, 3), "ConvTranspose2d: y and 3 gradients agree"),
+        (torch.nn.ConvTranspose2d(4, 6, 3, groups=2), "ConvTranspose2d: y and 3 gradients agree"),
+        (torch.nn.MultiheadAttention(6, 2), "MultiheadAttention: 2 outputs and 7 gradients agree"),
+        (torch.nn.Bilinear(3, 4, 5), "may be of Conv1d or Bilinear: Conv1d: y"),
+        (torch.nn.Embedding(9, 4), "may be of Linear or Embedding or EmbeddingBag: Linear: y"),
+        (torch.nn.GroupNorm(2, 4), "LayerNorm or GroupNorm or"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else type(one).__name__,
+)
+def test_a_layer_by_itself_is_run_as_what_it_may_be(folder, module, says):
+    torch.save(module.state_dict(), "a.pt")
+    result = npnet_("convert", "a.pt", "o.npz", "--from", "torch")
+
+    assert result.exit_code == 0, result.output
+    assert says in result.output
+    assert checkpoints.read("o.npz").keys() == module.state_dict().keys()
+
+
 def test_another_file_names_the_target(folder):
     npz("f.npz", flax_mlp())
     torch.save(
@@ -369,6 +390,25 @@ def test_what_differs_is_not_written(folder, monkeypatch):
     assert not os.path.exists("o.npz")
 
 
+def test_what_cannot_be_compared_is_not_written(folder):
+    torch.save({"fc.weight": torch.full((2, 3), torch.nan), "fc.bias": torch.zeros(2)}, "n.pt")
+    npz("k.npz", {"dense/kernel": np.full((4, 8), np.nan, np.float32)})
+    for given in ("n.pt", "k.npz"):
+        result = npnet_("convert", given, "o.npz")
+        assert result.exit_code == 1, result.output
+        assert "cannot be compared: " in result.output
+        assert "holds nan or inf" in result.output
+    assert not os.path.exists("o.npz")
+
+
+def test_integers_are_moved_and_not_run(folder):
+    npz("k.npz", {"dense/kernel": np.arange(6, dtype=np.int8).reshape(2, 3)})
+    result = npnet_("convert", "k.npz", "o.npz")
+
+    assert result.exit_code == 0, result.output
+    assert "no floating-point numbers: not run" in result.output
+
+
 def test_ctrl_c_leaves_what_was_there(folder, monkeypatch):
     npz("f.npz", flax_mlp())
     (folder / "o.npz").write_bytes(b"before")
@@ -456,6 +496,9 @@ def test_port_sees_code_that_says_something_else(folder, monkeypatch):
         (("nothing.here:x",), "there is no file or module"),
         (("nets.py:cnn", "--input", "a"), "--input takes a shape"),
         (("nets.py:cnn", "--input", "2,5,4,4"), "to have 3 channels"),
+        (("nets.py:mlp", "--input", "0,4"), "no axis 0 long"),
+        (("nets.py:mlp", "--input", "99999999,99999999,4"), "at most 10,000,000 numbers"),
+        (("nets.py:mlp", "--seed", "-1"), "--seed"),
     ],
 )
 def test_port_refuses(folder, arguments, words):

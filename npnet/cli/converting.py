@@ -3,6 +3,7 @@ network of npnet as PyTorch code, which is run, too."""
 
 import re
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from npnet.convert.plan import Converted
 
 _BATCHES = 5
+_MOST = 10_000_000  # numbers of an input
 _PAIR = re.compile(r"([^=]*)=(.+)")
 
 
@@ -33,9 +35,12 @@ def _shape(ctx: click.Context, param: click.Parameter, value: str | None) -> Any
     """2,3,8,8."""
     if value is None:
         return None
-    if not re.fullmatch(r"\d+(,\d+)*", value.replace(" ", "")):
-        raise Refused(f"--input takes a shape as 2,3,8,8, but got {value!r}.")
-    return tuple(int(n) for n in value.split(","))
+    if not re.fullmatch(r"0*[1-9]\d*(,0*[1-9]\d*)*", value.replace(" ", "")):
+        raise Refused(f"--input takes a shape as 2,3,8,8, no axis 0 long, but got {value!r}.")
+    shape = tuple(int(n) for n in value.split(","))
+    if prod(shape) > _MOST:
+        raise Refused(f"--input takes a shape of at most {_MOST:,} numbers, but got {value!r}.")
+    return shape
 
 
 _input = click.option(
@@ -45,7 +50,9 @@ _input = click.option(
     callback=_shape,
     help="Of what the network is run on, as 2,3,8,8. [default: found out]",
 )
-_seed = click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
+_seed = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is drawn."
+)
 
 
 # ---- npnet convert -------------------------------------------------------------------------------
@@ -194,10 +201,11 @@ def _converted(
 
 def _slots(made: "Converted") -> Any:
     """The layers of what was converted, as it is known what they are."""
+    from npnet.convert.check import heads_of
+
     found = []
     for one in made.moved:
-        kernel = one.theirs.get("query/kernel")
-        heads = one.slot.heads or (None if kernel is None else kernel.shape[1])
+        heads = one.slot.heads or heads_of(one.theirs)
         found.append(one.slot._replace(kinds=(one.table.layer,), heads=heads))
     return found, []
 
@@ -363,6 +371,7 @@ def _held(
 
     import numpy as np
 
+    from npnet.convert.check import outcome
     from npnet.convert.running import network_inputs
 
     rng = np.random.default_rng(seed)
@@ -375,7 +384,8 @@ def _held(
     found = importlib.import_module("npnet.twins.checked").held(
         ask, module, state, inputs, seed=seed, draws=draws
     )
-    return found.sentence, not found.failures
+    ran = outcome(found, state)
+    return ran.line, ran.right
 
 
 # ---- npnet port ----------------------------------------------------------------------------------

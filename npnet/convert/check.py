@@ -36,28 +36,40 @@ def in_float(a: Array) -> Array:
     return a.astype(np.float32) if a.dtype == np.float16 else a
 
 
+def outcome(held: Any, state: State) -> Ran:
+    """What came of holding a state against torch; wrong, too, where there was nothing to hold."""
+    bad = [n for n, a in state.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]
+    if held.failures or (held.ratios and not bad):
+        return Ran(held.sentence, not held.failures)
+    why = f"{bad[0]!r} holds nan or inf" if bad else "all that it gives is nan or inf"
+    return Ran(f"it cannot be compared: {why}", right=False)
+
+
 def run_moved(moved: Moved, seed: int = 0) -> Ran:
     """One layer with small random inputs: npnet's, and theirs, both against torch's."""
-    rng = np.random.default_rng(seed)
     theirs = {n: in_float(a) for n, a in moved.theirs.items()}
     entries = {n: in_float(a) for n, a in moved.entries.items()}
-    heads = moved.slot.heads or _heads(theirs)
-    layer, table = layer_of(moved.table, entries, theirs, heads)
-    return _run(layer, table, entries, theirs, rng)
+    heads = moved.slot.heads or heads_of(theirs)
+    return _run(moved.table, entries, theirs, heads, seed)
 
 
 def run_slot(slot: Slot, given: State, seed: int = 0) -> Ran:
-    """One layer of a state_dict by itself, as the first kind that it may be."""
-    rng = np.random.default_rng(seed)
+    """One layer of a state_dict by itself, as the likeliest of the kinds that it may be."""
     entries = {n: in_float(given[slot.full(n)]) for n in slot.shapes}
+    kind, *others = slot.kinds
+    table = Table("torch", kind, kind, (), ("... -> ...",), "... -> ...")
+    ran = _run(table, entries, {}, slot.heads, seed)
+    if not others:
+        return ran
+    return Ran(f"its tensors may be of {' or '.join(slot.kinds)}: {ran.line}", ran.right)
+
+
+def _run(table: Table, entries: State, theirs: State, heads: int | None, seed: int) -> Ran:
     if not any(a.dtype.kind == "f" for a in entries.values()):
         return Ran("no floating-point numbers: not run")
-    table = Table("torch", slot.kinds[0], slot.kinds[0], (), ("... -> ...",), "... -> ...")
-    layer, table = layer_of(table, entries, {}, slot.heads)
-    return _run(layer, table, entries, {}, rng)
-
-
-def _run(layer: Any, table: Table, entries: State, theirs: State, rng: np.random.Generator) -> Ran:
+    rng = np.random.default_rng(seed)
+    kind = table.layer
+    layer, table = layer_of(table, entries, theirs, heads)
     twins, checked = (importlib.import_module(f"npnet.twins{m}") for m in ("", ".checked"))
     suffix = "_l0" if table.layer in RECURRENT else ""
     state = {f"{n}{suffix}": a for n, a in entries.items()}
@@ -66,17 +78,19 @@ def _run(layer: Any, table: Table, entries: State, theirs: State, rng: np.random
     dtype = next(a.dtype for a in entries.values() if a.dtype.kind == "f")
     inputs = [inputs_for(layer, dtype, rng) for _ in range(_BATCHES)]
     module = twins.to_torch(layer, state)
-    own = checked.held(lambda s, xs: layer(s, *xs), module, state, inputs)
-    told, right = f"{type(layer).__name__}: {own.sentence}", not own.failures
+    own = outcome(checked.held(lambda s, xs: layer(s, *xs), module, state, inputs), state)
+    name = type(layer).__name__
+    told = f"{kind}: {own.line}" if name == kind else f"{kind}, run as a {name}: {own.line}"
+    right = own.right
     if theirs and formula(table) is not None:
 
         def there(_: State, xs: Sequence[Array]) -> Forward:
             return _suffixed(forward(table, theirs, xs), suffix)
 
         only = checked.only_output(module) if suffix else module
-        other = checked.held(there, only, state, inputs)
-        told += f"; as {FRAMEWORKS[table.framework]} lays it out: {other.sentence}"
-        right = right and not other.failures
+        other = outcome(checked.held(there, only, state, inputs), state)
+        told += f"; as {FRAMEWORKS[table.framework]} lays it out: {other.line}"
+        right = right and other.right
     return Ran(told, right)
 
 
@@ -90,7 +104,8 @@ def _suffixed(found: Forward, suffix: str) -> Forward:
     return Forward(found.y, vjp)
 
 
-def _heads(theirs: State) -> int | None:
+def heads_of(theirs: State) -> int | None:
+    """How many heads an attention has there, where its tensors are one's."""
     kernel = theirs.get("query/kernel")
     return None if kernel is None else int(kernel.shape[1])
 

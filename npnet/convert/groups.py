@@ -201,6 +201,8 @@ def slots_of_state(given: Shapes, heads: int | None = None) -> tuple[list[Slot],
             left.append(name)
             continue
         prefix, entry, suffix = match["prefix"] or "", match["entry"], match["suffix"] or ""
+        if prefix == "out_proj" and entry in ("weight", "bias") and "" in attention:
+            prefix, entry = "", f"out_proj.{entry}"
         if entry.startswith("out_proj.") and f"{prefix}.".lstrip(".") not in attention:
             prefix, entry = f"{prefix}.out_proj".lstrip("."), entry.removeprefix("out_proj.")
         piles.setdefault((prefix, suffix), {})[entry] = shape
@@ -215,22 +217,61 @@ def slots_of_state(given: Shapes, heads: int | None = None) -> tuple[list[Slot],
 
 
 def _kinds(entries: Shapes) -> Iterable[str]:
-    if "running_mean" in entries:
-        return [f"{kind}{n}d" for kind in ("BatchNorm", "InstanceNorm") for n in (1, 2, 3)]
-    if "weight_ih" in entries and "weight_hh" in entries:
-        rows, width = entries["weight_hh"]
-        kind = {1: "RNN", 4: "LSTM", 3: "GRU"}.get(rows // max(width, 1))
-        return [kind, f"{kind}Cell"] if kind and "weight_hr" not in entries else []
+    """The kinds whose entries may have these names and shapes, the likeliest first."""
+    if "running_mean" in entries and "running_var" in entries:
+        kinds = [f"{kind}{n}d" for kind in ("BatchNorm", "InstanceNorm") for n in (1, 2, 3)]
+        return kinds if len(set(entries.values()) - {()}) == 1 else []
+    if "weight_ih" in entries or "weight_hh" in entries:
+        return _recurrent(entries)
     if "in_proj_weight" in entries:
-        return [] if "bias_k" in entries else ["MultiheadAttention"]
-    axes = len(entries.get("weight", ()))
-    if axes == 1:
+        return [] if "bias_k" in entries or not _is_attention(entries) else ["MultiheadAttention"]
+    if not {"weight"} <= entries.keys() <= {"weight", "bias"}:
+        return []
+    weight, bias = entries["weight"], entries.get("bias")
+    if len(weight) <= 1:
         norms = ("LayerNorm", "GroupNorm", *(f"InstanceNorm{n}d" for n in (1, 2, 3)))
-        return norms if "bias" in entries else (*norms, "RMSNorm", "PReLU")
-    if axes == 2:
-        both = ["Embedding", "EmbeddingBag"] * ("bias" not in entries)
-        return ["Linear", *both]
-    return [f"Conv{axes - 2}d", f"ConvTranspose{axes - 2}d"] if 3 <= axes <= 5 else []
+        flat = norms if bias in (None, weight) and weight else ()
+        return flat if bias is not None or not weight else (*flat, "RMSNorm", "PReLU")
+    out_first = bias in (None, weight[:1])
+    if len(weight) == 2:
+        both = ["Embedding", "EmbeddingBag"] * (bias is None)
+        return [*["Linear"] * out_first, *both, *_normed(weight, bias)]
+    n = len(weight) - 2
+    if n > 3:
+        return []
+    turned = bias is None or (len(bias) == 1 and _divides(weight, bias[0]))
+    found = [f"Conv{n}d"] * out_first + [f"ConvTranspose{n}d"] * turned
+    return [*found, *["Bilinear"] * (out_first and n == 1), *_normed(weight, bias)]
+
+
+def _normed(weight: tuple[int, ...], bias: tuple[int, ...] | None) -> list[str]:
+    """A normalisation over several axes, whose bias is as large as its weight."""
+    return ["LayerNorm"] * (bias == weight)
+
+
+def _divides(weight: tuple[int, ...], out: int) -> bool:
+    """Whether a transposed convolution of some groups has so many channels of result."""
+    inside, each = weight[:2]
+    return bool(each and out and out % each == 0 and inside % (out // each) == 0)
+
+
+def _recurrent(entries: Shapes) -> list[str]:
+    hidden, given = entries.get("weight_hh", ()), entries.get("weight_ih", ())
+    if "weight_hr" in entries or len(hidden) != 2 or len(given) != 2 or hidden[0] != given[0]:
+        return []
+    rows, width = hidden
+    kind = {1: "RNN", 4: "LSTM", 3: "GRU"}.get(rows // width) if width else None
+    fits = kind is not None and rows % width == 0
+    biases = {s for n, s in entries.items() if n.startswith("bias")}
+    return [f"{kind}", f"{kind}Cell"] if fits and biases <= {(rows,)} else []
+
+
+def _is_attention(entries: Shapes) -> bool:
+    rows, out = entries["in_proj_weight"], entries.get("out_proj.weight", ())
+    biases = [entries.get("in_proj_bias"), entries.get("out_proj.bias")]
+    if len(out) != 2 or rows != (3 * out[0], out[0]) or out[0] != out[1]:
+        return False
+    return biases in ([None, None], [(3 * out[0],), (out[0],)])
 
 
 def slots_of_layers(layers: Mapping[str, Any]) -> tuple[list[Slot], list[str]]:

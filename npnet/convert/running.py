@@ -33,7 +33,9 @@ def layer_of(
         norm = nn.BatchNorm1d(size, affine=affine, bias=has_bias, training=False)
         return norm, _as(table, "BatchNorm1d")
     if kind.startswith("ConvTranspose"):
-        return getattr(nn, kind)(weight[0], weight[1], weight[2:], bias=has_bias), table
+        out = entries["bias"].shape[0] if has_bias else weight[1]
+        made = getattr(nn, kind)(weight[0], out, weight[2:], groups=out // weight[1], bias=has_bias)
+        return made, table
     if kind.startswith("Conv"):
         deep = table.variant == "depthwise"
         groups = next(a.shape[-2] for a in theirs.values() if a.ndim > 2) if deep else 1
@@ -51,6 +53,8 @@ def layer_of(
     match kind:
         case "Linear":
             return nn.Linear(weight[1], weight[0], has_bias), table
+        case "Bilinear":
+            return nn.Bilinear(weight[1], weight[2], weight[0], has_bias), table
         case "Embedding" | "EmbeddingBag":
             made = nn.Embedding(*weight)
             lookup = ("... -> ...",)
@@ -118,7 +122,7 @@ def network_inputs(
 
 
 def _several(layer: Any) -> bool:
-    return type(layer).__name__ == "MultiheadAttention"
+    return type(layer).__name__ in ("MultiheadAttention", "Bilinear")
 
 
 def _first(layer: Any) -> Any:
@@ -180,6 +184,8 @@ def _shape(layer: Any) -> Any:
             return (2, layer.input_size)
         case "MultiheadAttention":
             return ((4, 2, layer.embed_dim),) * 3
+        case "Bilinear":
+            return (3, layer.in1_features), (3, layer.in2_features)
         case "TransformerEncoderLayer":
             return (4, 2, layer.d_model)
     return None
