@@ -39,6 +39,19 @@ named = Model(
 wired = Model({"a": nn.Linear(2, 2)}, nn.MSELoss(), optim.SGD(), forward=lambda call, x: x)
 module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
 lstm = nn.LSTM(3, 4, num_layers=2, bidirectional=True)
+
+
+class Own(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = torch.nn.Embedding(9, 4)
+        self.up = torch.nn.ConvTranspose2d(4, 4, 3)
+        self.norm = torch.nn.RMSNorm(4)
+        self.attend = torch.nn.MultiheadAttention(4, 2)
+        self.token = torch.nn.Parameter(torch.zeros(1, 1, 1, 1, 1, 4))
+
+
+own = Own()
 """
 
 
@@ -219,6 +232,86 @@ def test_a_layer_by_itself_is_run_as_what_it_may_be(folder, module, says):
     assert checkpoints.read("o.npz").keys() == module.state_dict().keys()
 
 
+def own_state(folder):
+    namespace = {}
+    exec((folder / "nets.py").read_text(), namespace)
+    return namespace["own"].state_dict()
+
+
+def test_a_module_says_what_its_layers_are(folder):
+    state = own_state(folder)
+    torch.save(state, "a.pt")
+    same_one = npnet_("convert", "a.pt", "b.npz", "--like", "nets.py:own")
+
+    assert same_one.exit_code == 0, same_one.output
+    for says in ("words\n  Embedding: y", "up\n  ConvTranspose2d: y", "norm\n  RMSNorm: y"):
+        assert says in same_one.output
+    assert "not run, as it is not known what they are: 'token'" in same_one.output
+    assert "the network: not run as a whole: " in same_one.output
+    state.pop("token")
+    torch.save(state, "a.pt")
+    there = npnet_(
+        "convert", "a.pt", "k.npz", "--to", "keras", "--like", "nets.py:own", "--allow-missing"
+    )
+    found = checkpoints.read("k.npz")
+
+    assert there.exit_code == 0, there.output
+    assert same(found["words/embeddings"], state["words.weight"].numpy())
+    assert same(found["up/kernel"], state["up.weight"].permute(2, 3, 1, 0).contiguous().numpy())
+    assert "the network: not run as a whole: what is written is for keras" in there.output
+
+
+@pytest.mark.parametrize(
+    ("module", "aim", "kinds"),
+    [
+        (torch.nn.ConvTranspose2d(4, 4, 3), "flax", ("Conv2d", "ConvTranspose2d")),
+        (torch.nn.Embedding(9, 4), "keras", ("Linear", "Embedding")),
+    ],
+    ids=str,
+)
+def test_what_would_move_otherwise_is_asked(folder, module, aim, kinds):
+    torch.save({f"some.{n}": t for n, t in module.state_dict().items()}, "a.pt")
+    asked = npnet_("convert", "a.pt", "o.npz", "--to", aim)
+    refused(asked, f"some may be {' or '.join(kinds)}", f"--layer some={kinds[0]}")
+    assert not os.path.exists("o.npz")
+    for kind in kinds:
+        said = npnet_("convert", "a.pt", f"{kind}.npz", "--to", aim, "--layer", f"some={kind}")
+        assert said.exit_code == 0, said.output
+        assert f"{kind}: y and" in said.output
+    one, other = (next(iter(checkpoints.read(f"{k}.npz").values())) for k in kinds)
+    assert one.tobytes() != other.tobytes()
+
+
+def test_what_moves_the_same_is_noted(folder):
+    torch.save({f"n.{n}": t for n, t in torch.nn.GroupNorm(2, 4).state_dict().items()}, "a.pt")
+    result = npnet_("convert", "a.pt", "o.npz", "--to", "keras")
+
+    assert result.exit_code == 0, result.output
+    assert "n is taken for LayerNorm; it may be GroupNorm or" in result.output
+
+
+def test_statistics_that_have_no_place_are_not_lost(folder):
+    (folder / "norm.py").write_text(
+        "from npnet import nn\n"
+        "m = nn.Sequential(nn.InstanceNorm2d(3, affine=True, track_running_stats=True))\n"
+    )
+    norm = torch.nn.Sequential(torch.nn.InstanceNorm2d(3, affine=True, track_running_stats=True))
+    torch.save(norm.state_dict(), "a.pt")
+    result = npnet_("convert", "a.pt", "o.npz", "--to", "keras", "--like", "norm.py:m")
+
+    refused(result, "'0.running_mean' has no place there")
+
+
+def test_why_a_network_is_not_run_as_a_whole(folder):
+    npz("f.npz", {**flax_mlp(), "params/more/kernel": drawn(3, 3)})
+    torch.save(torch.nn.Sequential(torch.nn.Linear(4, 8)).state_dict(), "t.pt")
+    left = npnet_("convert", "f.npz", "o.npz", "--like", "nets.py:mlp", "--allow-missing")
+    file = npnet_("convert", "t.pt", "o.npz", "--like", "t.pt")
+
+    assert "the network: not run as a whole: something was left out" in left.output
+    assert "the network: not run as a whole: t.pt has tensors" in file.output
+
+
 def test_another_file_names_the_target(folder):
     npz("f.npz", flax_mlp())
     torch.save(
@@ -357,11 +450,25 @@ def test_no_pickle_is_loaded(folder):
         (("bad.safetensors", "o.npz"), "cannot be read as a safetensors file"),
         (("bad.pt", "o.npz"), "bad.pt"),
         (("u.npz", "o.npz"), "--from needs to say"),
+        (("f.npz", "o.npz", "--from", "torch"), "nothing of torch's is called 'params/Dense_0"),
+        (("f.npz", "o.npz", "--layer", "Dense_3=Linear"), "no 'Dense_3'. Did you mean 'Dense_"),
+        (("f.npz", "o.npz", "--rename", "Dens_1=fc"), "Did you mean 'Dense_1'?"),
+        (("f.npz", "o.npz", *["--rename", "Dense_1=a"] * 2), "'Dense_1' twice"),
+        (("t.npz", "o.npz", "--rename", "fc=a"), "are torch's already"),
+        (("t.npz", "o.npz", "--layer", "fd=Linear"), "Did you mean 'fc'?"),
+        (("t.npz", "o.npz", "--layer", "fc=Conv2d"), "its tensors make Linear"),
+        (("t.npz", "o.npz", "--layer", "fd=Linear", "--to", "keras"), "Did you mean 'fc'?"),
+        (("f.npz", "o.npz", "--like", ""), "--like takes FILE.py:name"),
+        (
+            ("u.npz", "o.npz", "--from", "keras", "--like", "t.npz", "--allow-missing"),
+            "nothing is left to be written",
+        ),
     ],
 )
 def test_what_is_refused_says_why(folder, arguments, words):
     npz("f.npz", flax_mlp())
     npz("u.npz", {"x/kernel": drawn(2, 3)})
+    npz("t.npz", {"fc.weight": drawn(2, 4), "fc.bias": drawn(2)})
     for name in ("bad.npz", "bad.safetensors", "bad.pt"):
         (folder / name).write_bytes(b"not a file of tensors")
     before = (folder / "f.npz").read_bytes()

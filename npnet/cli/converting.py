@@ -1,8 +1,9 @@
 """npnet convert: checkpoints between frameworks, run before they are written. npnet port: a
 network of npnet as PyTorch code, which is run, too."""
 
+import importlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ import click
 from npnet.cli.base import Refused, settle
 
 if TYPE_CHECKING:
-    from npnet.convert.groups import Slot
+    from npnet.convert.check import Ran
+    from npnet.convert.network import Target
     from npnet.convert.plan import Converted
 
 _BATCHES = 5
@@ -27,6 +29,8 @@ def _pairs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
         match = _PAIR.fullmatch(one)
         if match is None:
             raise Refused(f"--{param.name} takes NAME=VALUE, but got {one!r}.")
+        if match[1] in found:
+            raise Refused(f"--{param.name} takes every layer once, but got {match[1]!r} twice.")
         found[match[1]] = match[2]
     return found
 
@@ -110,7 +114,8 @@ def convert(
     """
     settle()
     from npnet.convert import checkpoints
-    from npnet.convert.check import require_torch, run_moved, run_slot
+    from npnet.convert.between import Way, converted, runs
+    from npnet.convert.check import require_torch
 
     here, there = Path(source), Path(out)
     checkpoints.require_suffix(there, "OUT")
@@ -118,31 +123,53 @@ def convert(
     if there.exists() and there.samefile(here):
         raise Refused(f"OUT must be another file than IN, but both are {source}.")
     require_torch()
+    target = None if like is None else _target(like)
+    if origin is None and target is not None and target.calls(given):
+        origin = "torch"
     origin = _framework("--from", origin, {n: a.shape for n, a in given.items()})
-    aim = _aim(aim, origin)
-    target, network, state_names = _target(like) if like else (None, None, None)
-    made, slots = _converted(given, origin, aim, target, layer, rename, allow_missing=allow_missing)
+    aim = "torch" if aim is None else _framework("--to", aim, {})
+    asked = None if target is None else (target.slots, target.rest)
+    way = Way(origin, aim, asked, layer, rename, allow_missing)
+    made, slots = converted(given, way)
     right = True
-    for one in made.moved:
-        ran = run_moved(one, seed)
-        click.echo(_line(one, aim))
-        click.echo(f"  {ran.line}")
-        right = right and ran.right
-    for slot in slots:
-        ran = run_slot(slot, given, seed)
-        click.echo(f"{slot.named}\n  {ran.line}")
+    for told, ran in runs(made.tensors, made, slots, aim, seed):
+        _say(f"{told}\n  {ran.line}")
         right = right and ran.right
     for note in made.notes:
-        click.echo(f"note: {note}")
-    if network is not None and aim == "torch" and not allow_missing:
-        said, agrees = _whole(network, state_names or {}, made.tensors, shape, seed)
-        click.echo(f"the network: {said}")
-        right = right and agrees
+        _say(f"note: {note}")
+    if target is not None:
+        ran = _whole(target, made, aim, shape, seed)
+        _say(f"the network: {ran.line}")
+        right = right and ran.right
     if not right:
         click.echo("npnet: it does not give the same; nothing is written.", err=True)
         ctx.exit(1)
     checkpoints.write(there, made.tensors)
-    click.echo(f"{len(made.tensors)} tensors in {there}")
+    _say(f"{len(made.tensors)} tensors in {there}")
+
+
+def _say(text: str) -> None:
+    """Print what may hold names from a file, without what a terminal would obey."""
+    from npnet.report.words import lines
+
+    click.echo("\n".join(lines(text)))
+
+
+def _whole(
+    target: "Target", made: "Converted", aim: str, shape: tuple[int, ...] | None, seed: int
+) -> "Ran":
+    """The network as a whole, or why it is not run."""
+    from npnet.convert.check import Ran
+    from npnet.convert.network import whole
+
+    why = target.why
+    if aim != "torch":
+        why = f"what is written is for {aim}, and each layer was run by itself"
+    elif made.left:
+        why = "something was left out"
+    if why or target.layers is None:
+        return Ran(f"not run as a whole: {why.rstrip('.')}.")
+    return whole(target.layers, made.tensors, shape, seed)
 
 
 def _framework(option: str, name: str | None, shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -161,231 +188,38 @@ def _framework(option: str, name: str | None, shapes: Mapping[str, tuple[int, ..
     return found
 
 
-def _aim(name: str | None, origin: str) -> str:
-    if name is None:
-        return "torch"
-    return _framework("--to", name, {})
-
-
-def _converted(
-    given: Mapping[str, Any],
-    origin: str,
-    aim: str,
-    target: Any,
-    layer: Mapping[str, str],
-    rename: Mapping[str, str],
-    *,
-    allow_missing: bool,
-) -> "tuple[Converted, Sequence[Slot]]":
-    """What is to be written, and the layers that are run by themselves."""
-    from npnet.convert.groups import require_known, slots_of_state
-    from npnet.convert.plan import as_it_is, from_state, to_state
-
-    for kind in layer.values():
-        require_known(origin if origin != "torch" else aim, kind)
-    if origin == "torch" == aim:
-        made = as_it_is(given, target, allow_missing=allow_missing)
-        slots, _ = slots_of_state({n: a.shape for n, a in made.tensors.items()})
-        return made, [s for s in slots if s.kinds]
-    if origin == "torch":
-        return from_state(aim, given, target, chosen=layer, allow_missing=allow_missing), ()
-    made = to_state(
-        origin, given, target, chosen=layer, renamed=rename, allow_missing=allow_missing
-    )
-    if aim == "torch":
-        return made, ()
-    further = from_state(aim, made.tensors, _slots(made), allow_missing=allow_missing)
-    further.notes = [*made.notes, *further.notes]
-    return further, ()
-
-
-def _slots(made: "Converted") -> Any:
-    """The layers of what was converted, as it is known what they are."""
-    from npnet.convert.check import heads_of
-
-    found = []
-    for one in made.moved:
-        heads = one.slot.heads or heads_of(one.theirs)
-        found.append(one.slot._replace(kinds=(one.table.layer,), heads=heads))
-    return found, []
-
-
-def _line(moved: Any, aim: str) -> str:
-    """Which layer, what it is on both sides, and whether its table is proven."""
-    from npnet.convert.tables import proof
-
-    table, slot = moved.table, moved.slot
-    part, name = next(iter(moved.names.items()))
-    above = re.split(r"[/.]", name)[: -1 - part.count("/")]
-    sides = [f"{'/'.join(above) or name} ({table.theirs})", f"{slot.named} ({table.layer})"]
-    told = proof(table)
-    text = " -> ".join(sides if aim == "torch" else reversed(sides))
-    return f"{text}, {told.sentence if told else 'its table is not verified'}"
-
-
 # ---- what it is for ------------------------------------------------------------------------------
 
 
-def _target(like: str) -> tuple[Any, Any, Any]:
-    """The layers of a target; the network to run, where there is one, and its names."""
+def _target(like: str) -> "Target":
+    """The layers of a target, and the network to run, where there is one."""
     from npnet.convert import checkpoints
-    from npnet.convert.groups import slots_of_layers, slots_of_state
+    from npnet.convert.groups import slots_of_state
+    from npnet.convert.network import Target, target_of
 
+    if not like:
+        raise Refused("--like takes FILE.py:name, a module or a file, but got ''.")
     if Path(like).suffix in checkpoints.SUFFIXES:
         found = checkpoints.read(like)
-        return slots_of_state({n: a.shape for n, a in found.items()}), None, None
-    thing = _loaded(like)
-    shapes = _shapes_of_module(thing)
-    if shapes is not None:
-        network, names = _of_module(thing)
-        if network is not None:
-            return slots_of_layers(names), network, names
-        return slots_of_state(shapes), None, None
-    layers, _ = _layers_of(thing, like)
-    return slots_of_layers(layers), thing, layers
+        slots, rest = slots_of_state({n: a.shape for n, a in found.items()})
+        return Target(slots, rest, None, f"{like} has tensors, and no network")
+    return target_of(_loaded(like), like)
 
 
 def _loaded(target: str) -> Any:
     """The network of a file or a module."""
+    from npnet.convert.network import is_network
     from npnet.verify.targets import found_in
 
     name = re.sub(r"\.py:(?!:)", ".py::", target)
     try:
-        return found_in(name, _is_network, "network of npnet or module of torch")[0]
+        return found_in(name, is_network, "network of npnet or module of torch")[0]
     except ModuleNotFoundError as error:
         if not name.startswith(str(error.name)):
             raise
         raise Refused(
             f"there is no file or module {target!r}. Give a file as nets.py:model, or a module."
         ) from None
-
-
-def _is_network(value: Any) -> bool:
-    if isinstance(value, type):
-        return False
-    if isinstance(value, tuple):
-        return len(value) == 2 and _is_network(value[0]) and isinstance(value[1], Mapping)
-    if hasattr(value, "state_dict") and hasattr(value, "named_modules"):
-        return True
-    return hasattr(value, "init") and (hasattr(value, "fit") or _is_layer(value))
-
-
-def _is_layer(value: Any) -> bool:
-    return callable(value) and type(value).__module__.startswith("npnet.nn")
-
-
-def _shapes_of_module(thing: Any) -> dict[str, tuple[int, ...]] | None:
-    if not hasattr(thing, "named_modules"):
-        return None
-    return {n: tuple(t.shape) for n, t in thing.state_dict().items()}
-
-
-def _of_module(module: Any) -> tuple[Any, Any]:
-    """The network of npnet that a module of torch is, where there is one."""
-    import importlib
-
-    from npnet.contract import ConfigError
-
-    try:
-        layer, _ = importlib.import_module("npnet.twins").from_torch(module)
-    except ConfigError:
-        return None, None
-    return layer, {"": layer}
-
-
-def _layers_of(thing: Any, target: str) -> tuple[dict[str, Any], Any]:
-    """The layers of a network by name, and its state where it has one. Raises Refused."""
-    layer, state = thing if isinstance(thing, tuple) else (thing, None)
-    if hasattr(layer, "fit"):
-        if layer.forward is not None:
-            raise Refused(
-                f"{target} is wired by a function of its own, which is not translated. Give a "
-                "Sequential, or write the wiring in torch and hold it against this: npnet trace."
-            )
-        return dict(layer.layers), layer.state if state is None else state
-    return {"": layer}, state
-
-
-def _as_one(layers: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
-    """The network as one layer, and the prefixes of its state, the network's to the layer's."""
-    if list(layers) == [""]:
-        return layers[""], {"": ""}
-    from npnet.nn import Sequential
-
-    return Sequential(*layers.values()), {f"{n}.": f"{i}." for i, n in enumerate(layers)}
-
-
-def _asking(layer: Any, prefixes: Mapping[str, str]) -> Any:
-    """The network as a function of its own state, gradients and updates by its names."""
-    from npnet.contract import Forward, Grads
-
-    def renamed(entries: Mapping[str, Any], pairs: Mapping[str, str]) -> dict[str, Any]:
-        found = {}
-        for name, a in entries.items():
-            before = next(p for p in pairs if name.startswith(p))
-            found[pairs[before] + name.removeprefix(before)] = a
-        return found
-
-    back = {b: a for a, b in prefixes.items()}
-
-    def ask(state: Mapping[str, Any], inputs: Sequence[Any], **kwargs: Any) -> Any:
-        forward = layer(renamed(state, prefixes), *inputs, **kwargs)
-
-        def vjp(dy: Any) -> Any:
-            grads = forward.vjp(dy)
-            return Grads(grads.inputs, renamed(grads.params, back))
-
-        return Forward(forward.y, vjp, renamed(forward.updates, back))
-
-    return ask
-
-
-def _whole(
-    network: Any, layers: Mapping[str, Any], tensors: Mapping[str, Any], shape: Any, seed: int
-) -> tuple[str, bool]:
-    """The network of the target with what was converted, against torch's."""
-    import importlib
-
-    from npnet.convert.check import in_float
-
-    state = {n: in_float(a) for n, a in tensors.items()}
-    layer, prefixes = _as_one(layers)
-    module = (
-        importlib.import_module("npnet.twins.whole").twin_of_layers(layers, state)
-        if (list(layers) != [""])
-        else importlib.import_module("npnet.twins").to_torch(layer, state)
-    )
-    return _held(layer, prefixes, module, state, shape, seed, 2)
-
-
-def _held(
-    layer: Any,
-    prefixes: Mapping[str, str],
-    module: Any,
-    state: Mapping[str, Any],
-    shape: Any,
-    seed: int,
-    batches: int,
-) -> tuple[str, bool]:
-    import importlib
-
-    import numpy as np
-
-    from npnet.convert.check import outcome
-    from npnet.convert.running import network_inputs
-
-    rng = np.random.default_rng(seed)
-    ask = _asking(layer, prefixes)
-    dtype = next((a.dtype for a in state.values() if a.dtype.kind == "f"), np.dtype("float32"))
-    own = {b + n.removeprefix(a): x for a, b in prefixes.items() for n, x in state.items()
-           if n.startswith(a)}  # fmt: skip
-    inputs = [network_inputs(layer, own, dtype, rng, shape) for _ in range(batches)]
-    draws = "rng" in type(layer).__call__.__annotations__
-    found = importlib.import_module("npnet.twins.checked").held(
-        ask, module, state, inputs, seed=seed, draws=draws
-    )
-    ran = outcome(found, state)
-    return ran.line, ran.right
 
 
 # ---- npnet port ----------------------------------------------------------------------------------
@@ -405,29 +239,20 @@ def port(ctx: click.Context, target: str, shape: tuple[int, ...] | None, seed: i
     Exit codes: 0 the code gives the same; 1 it does not; 2 it cannot be translated.
     """
     settle()
-    import numpy as np
-
     from npnet.convert.check import require_torch
     from npnet.convert.code import source
+    from npnet.convert.network import drawn_state, held, is_module, layers_of
 
     require_torch()
     thing = _loaded(target)
-    if _shapes_of_module(thing) is not None:
+    if is_module(thing):
         raise Refused(f"{target} is a module of torch already. npnet port takes npnet's own.")
-    layers, state = _layers_of(thing, target)
+    layers, state = layers_of(thing, target)
     if state is None:
-        drawn = np.random.default_rng(seed)
-        state = {
-            f"{n}.{k}".lstrip("."): a
-            for n, layer in layers.items()
-            for k, a in layer.init(drawn).items()
-        }
+        state = drawn_state(layers, seed)
     text = source(layers)
-    layer, prefixes = _as_one(layers)
-    import importlib
-
     module = importlib.import_module("npnet.twins.ported").run(text, state)
-    said, right = _held(layer, prefixes, module, state, shape, seed, _BATCHES)
+    ran = held(layers, module, state, shape, seed, _BATCHES)
     click.echo(text, nl=False)
-    click.echo(f"# held against {target}: {said}")
-    ctx.exit(0 if right else 1)
+    _say(f"# held against {target}: {ran.line}")
+    ctx.exit(0 if ran.right else 1)

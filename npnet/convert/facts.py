@@ -188,5 +188,7 @@ INSIDE = {
         "norm2": "LayerNorm",
         "norm3": "LayerNorm",
     },
+    "TransformerEncoder": {"norm": "LayerNorm"},
+    "TransformerDecoder": {"norm": "LayerNorm"},
 }
 """Layers that are made of others, by the names that these have in the state_dict."""

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from npnet.contract import ConfigError, ShapeError
-from npnet.convert.facts import RECURRENT, STATES, Part, Table
+from npnet.convert.facts import INSIDE, RECURRENT, STATES, Part, Table
 from npnet.convert.moving import shapes
 from npnet.convert.tables import tables
 
@@ -291,11 +292,64 @@ def slots_of_layers(layers: Mapping[str, Any]) -> tuple[list[Slot], list[str]]:
             given = {f"{name}.{n}" if name else n: a.shape for n, a in drawn.items()}
             heads = getattr(layer, "num_heads", getattr(layer, "nhead", None))
             slots, rest = slots_of_state(given, heads)
-            if kind in STATES:
-                slots = [s._replace(kinds=(kind,)) for s in slots]
+            slots = [s._replace(kinds=_known_kinds(kind, s)) for s in slots]
         found += slots
         left += rest
     return found, left
+
+
+def _known_kinds(layer: str, slot: Slot) -> tuple[str, ...]:
+    """What a slot inside of a layer of npnet.nn is."""
+    if layer in STATES:
+        return (layer,)
+    inner = {n: kind for parts in INSIDE.values() for n, kind in parts.items()}
+    last = slot.prefix.rpartition(".")[2]
+    return (inner[last],) if layer.startswith("Transformer") and last in inner else slot.kinds
+
+
+def slots_of_module(module: Any) -> tuple[list[Slot], list[str]]:
+    """The layers with state of a module of torch, which says what each is; what is left."""
+    given = {n: tuple(t.shape) for n, t in module.state_dict().items()}
+    found: list[Slot] = []
+    seen: list[str] = []
+    for path, part in module.named_modules(remove_duplicate=False):
+        kind = _kind_of_module(part)
+        if kind is None or any(path.startswith(above) for above in seen):
+            continue
+        before = f"{path}." if path else ""
+        seen.append(before)
+        own = {n: shape for n, shape in given.items() if n.startswith(before)}
+        slots, _ = slots_of_state(own, getattr(part, "num_heads", None))
+        found += [s._replace(kinds=(kind,)) for s in slots]
+    known = {s.full(n) for s in found for n in s.shapes}
+    more, left = slots_of_state({n: shape for n, shape in given.items() if n not in known})
+    return found + more, left
+
+
+def _kind_of_module(part: Any) -> str | None:
+    """Which layer of torch.nn with a state a module is, or is derived from."""
+    own = (k.__name__ for k in type(part).__mro__ if k.__module__.startswith("torch.nn."))
+    return next((name for name in own if name in STATES), None)
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Names as they are told: the first of many."""
+    found = [repr(n) for n in names]
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
+
+
+def require_layers(option: str, asked: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ConfigError for a layer that is named and not there, with the nearest that is."""
+    names = {n.replace("/", "."): n for n in known}
+    for name in asked:
+        if name.replace("/", ".") not in names:
+            near = get_close_matches(name, list(names.values()), 1, 0.4)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(
+                f"{option} needs a layer of IN, but there is no {name!r}.{hint} It has "
+                f"{listed(names.values())}."
+            )
 
 
 def require_known(framework: str, kind: str) -> None:

@@ -14,6 +14,7 @@ from npnet.convert.groups import (
     Slot,
     grouped,
     plain,
+    require_layers,
     same_kind,
     slots_of_state,
 )
@@ -42,11 +43,15 @@ class Moved:
 
 @dataclass
 class Converted:
-    """What is to be written, layer by layer how it came about, and what there is to say."""
+    """What is to be written, layer by layer how it came about, and what there is to say.
+
+    left: what was left out, and why
+    """
 
     tensors: dict[str, Array]
     moved: list[Moved] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
 
 
 def to_state(
@@ -66,6 +71,7 @@ def to_state(
     Raises LeftOverError, naming what is unknown or missing and what is near; ShapeError.
     """
     groups, why = grouped(framework, {n: a.shape for n, a in given.items()}, chosen or {})
+    _require_named(given, groups, chosen or {}, renamed or {})
     made = Converted({})
     problems = [
         f"{name!r} {given[name].shape} is unknown: {reason}{_near(name, given, groups)}"
@@ -94,7 +100,7 @@ def to_state(
     if like is not None:
         made.tensors = _ordered(made.tensors, like[0])
     problems += [f"{n!r} is missing{_nearest_source(n, why)}" for n in dict.fromkeys(missing)]
-    _settle(problems, allow_missing, made.notes)
+    _settle(problems, allow_missing, made)
     return made
 
 
@@ -111,6 +117,8 @@ def from_state(
     Raises LeftOverError, ShapeError, ConfigError.
     """
     found, left = slots or slots_of_state({n: a.shape for n, a in given.items()})
+    require_layers("--layer", chosen or {}, [s.prefix for s in found])
+    said = {name.replace("/", "."): kind for name, kind in (chosen or {}).items()}
     made = Converted({})
     places = {slot.full(n) for slot in found for n in slot.shapes}
     problems = [
@@ -118,22 +126,26 @@ def from_state(
         for n, a in given.items()
         if n not in places
     ]
+    doubts: list[tuple[Slot, list[str]]] = []
     for slot in found:
         entries = {n: given[slot.full(n)] for n in slot.shapes if slot.full(n) in given}
-        wanted = (chosen or {}).get(slot.prefix)
-        table = _table_for(framework, slot, wanted)
-        if table is None:
+        wanted = said.get(slot.prefix)
+        known = {"n": slot.heads} if slot.heads else {}
+        moving = {n: a for n, a in entries.items() if n != _TRACKED}
+        fits = _tables_for(framework, slot, wanted, moving, known)
+        if not fits:
             reasons = [ABSENT.get((framework, k), "") for k in slot.kinds]
             why = next(filter(None, reasons), f"{framework} has no table for {slot.kinds[0]}")
             problems += [f"{slot.full(n)!r} has no place there: {why}" for n in entries]
             continue
-        if wanted is None and {"Linear", "Embedding"} <= set(slot.kinds):
-            made.notes.append(
-                f"{slot.named} is taken for a {table.layer}; --layer {slot.prefix}=Embedding if it "
-                "is one."
-            )
-        known = {"n": slot.heads} if slot.heads else {}
-        moving = {n: a for n, a in entries.items() if n != _TRACKED}
+        table = fits[0]
+        if any(_order(other) != _order(table) for other in fits):
+            doubts.append((slot, [t.layer for t in fits]))
+            continue
+        if len(slot.kinds) > 1 and wanted is None and _is_doubted(slot, table):
+            made.notes.append(_taken(slot, table))
+        for n in set(moving) - {e for p in table.parts for e in (p.entry, p.plus)}:
+            problems.append(f"{slot.full(n)!r} has no place there: {table.theirs} has none")
         theirs = from_torch(table, moving, known)
         place = (slot.prefix.replace(".", "/") + slot.suffix) or "layer"
         names = {n: f"{place}/{n}" for n in theirs}
@@ -144,9 +156,11 @@ def from_state(
             made.notes.append(f"{slot.named}: bias_ih and bias_hh are one there: their sum.")
         if _TRACKED in entries:
             made.notes.append(f"{slot.named}: {_TRACKED} is torch's alone, and left out.")
+    if doubts:
+        raise ConfigError(_doubted(doubts))
     missing = [s.full(n) for s in found for n in s.shapes if s.full(n) not in given]
     problems += [f"{n!r} is missing" for n in missing]
-    _settle(problems, allow_missing, made.notes)
+    _settle(problems, allow_missing, made)
     return made
 
 
@@ -177,7 +191,7 @@ def as_it_is(
         del made.tensors[name]
     lacking = [n for n in (*wanted, *like[1]) if n not in given]
     problems += [f"{n!r} is missing" for n in lacking]
-    _settle(problems, allow_missing, made.notes)
+    _settle(problems, allow_missing, made)
     return made
 
 
@@ -197,12 +211,67 @@ def _known_are(name: str, places: set[str]) -> str:
     return "the target has none such" + (f", near to {near[0]!r}" if near else "")
 
 
-def _table_for(framework: str, slot: Slot, wanted: str | None) -> Table | None:
+def _tables_for(
+    framework: str, slot: Slot, wanted: str | None, moving: State, known: Mapping[str, int]
+) -> list[Table]:
+    """The tables that a layer may be moved by: one of each kind, or the one that is wanted."""
+    found: dict[str, Table] = {}
     for table in tables(framework):
         named = table.key.partition("/")[2]
-        if (wanted in (table.layer, named)) if wanted else table.layer in slot.kinds:
-            return table
-    return None
+        if wanted in (table.layer, named):
+            return [table]
+        if wanted is None and table.layer in slot.kinds:
+            found.setdefault(table.layer, table)
+    if len(found) < 2:
+        return list(found.values())
+    hollow = {n: np.broadcast_to(np.zeros((), np.uint8), a.shape) for n, a in moving.items()}
+    return [t for t in found.values() if _takes(t, hollow, known)] or list(found.values())[:1]
+
+
+def _takes(table: Table, moving: State, known: Mapping[str, int]) -> bool:
+    """Whether a table has a place for all entries of a layer."""
+    if moving.keys() - {e for p in table.parts for e in (p.entry, p.plus)}:
+        return False
+    try:
+        from_torch(table, moving, known)
+    except ShapeError:
+        return False
+    return True
+
+
+def _is_doubted(slot: Slot, table: Table) -> bool:
+    """Whether a layer may be something else, over time or for images of other axes aside."""
+    bare = {kind.removesuffix("Cell").rstrip("123d") for kind in slot.kinds}
+    return bool(bare - {table.layer.removesuffix("Cell").rstrip("123d")})
+
+
+def _taken(slot: Slot, table: Table) -> str:
+    others = [kind for kind in slot.kinds if kind != table.layer]
+    return (
+        f"{slot.named} is taken for {table.layer}; it may be {' or '.join(others)}: "
+        f"--layer {slot.prefix}={others[0]} if it is one."
+    )
+
+
+def _doubted(doubts: Sequence[tuple[Slot, list[str]]]) -> str:
+    """That layers may be several things, which lie differently there."""
+    told = [f"{slot.named} may be {' or '.join(kinds)}" for slot, kinds in doubts[:_MOST]]
+    told += [f"and {len(doubts) - _MOST} more"] * (len(doubts) > _MOST)
+    slot, (kind, *_) = doubts[0]
+    return (
+        f"what a layer is needs to be known where it moves otherwise, but {'; '.join(told)}. Say "
+        f"--layer {slot.prefix}={kind}, or --like FILE.py:name, which says it of all."
+    )
+
+
+def _require_named(
+    given: State, groups: Sequence[Group], chosen: Mapping[str, str], renamed: Mapping[str, str]
+) -> None:
+    """Raise ConfigError for options that speak of a layer that is not there."""
+    names = [g.name for g in groups]
+    above = {"/".join(steps[:-n]) for n in (1, 2) for steps in map(plain, given) if len(steps) >= n}
+    require_layers("--layer", chosen, dict.fromkeys([*names, *sorted(above)]))
+    require_layers("--rename", renamed, names)
 
 
 # ---- pairs ---------------------------------------------------------------------------------------
@@ -229,9 +298,14 @@ def _doubt(group: Group, chosen: Mapping[str, str]) -> str:
     return f"{group.name} is taken for {taken.layer}; --layer {group.name}={kind} if it is one."
 
 
-def _moves(table: Table) -> set[tuple[str, str, str, str, str]]:
+def _order(table: Table) -> set[tuple[str, ...]]:
+    """What a table does to numbers, whatever they are called there."""
+    return {(entry, order, *more) for _, entry, order, *more in _moves(table)}
+
+
+def _moves(table: Table) -> set[tuple[str, ...]]:
     """What a table does, whatever its axes are called: how many, in which order, turned around."""
-    found = set()
+    found: set[tuple[str, ...]] = set()
     for part in table.parts:
         before, after = sides(part.layout)
         own = names(before)
@@ -354,11 +428,12 @@ def _nearest_source(name: str, left: Mapping[str, str]) -> str:
     return f" (left over is {near[0]!r})" if near else ""
 
 
-def _settle(problems: Sequence[str], allow_missing: bool, notes: list[str]) -> None:
+def _settle(problems: Sequence[str], allow_missing: bool, made: Converted) -> None:
     if not problems:
         return
     if allow_missing:
-        notes += [f"left out: {p}." for p in problems]
+        made.left += problems
+        made.notes += [f"left out: {p}." for p in problems]
         return
     shown = list(problems[:_MOST])
     rest = len(problems) - _MOST

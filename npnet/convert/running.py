@@ -10,6 +10,7 @@ from npnet import nn
 from npnet.contract import Array, ConfigError, ShapeError, State
 from npnet.convert.facts import Table
 
+_NORMS = ("BatchNorm", "InstanceNorm", "GroupNorm", "LayerNorm")
 _SPATIAL = 2  # places more than the kernel has
 _SIZES = (8, 28, 32, 12, 16, 64, 24, 4, 6, 10, 14, 20, 48, 56, 96, 128, 224)
 
@@ -25,9 +26,9 @@ def layer_of(
     kind = table.layer
     has_bias = any("bias" in n for n in entries)
     weight = entries.get("weight", np.zeros(0)).shape
-    if kind.startswith(("InstanceNorm", "GroupNorm", "LayerNorm")):
+    if kind.startswith(_NORMS) and "running_mean" not in entries:
         return nn.LayerNorm(weight, bias=has_bias), _as(table, "LayerNorm")
-    if kind.startswith("BatchNorm"):
+    if kind.startswith(_NORMS):
         affine = "weight" in entries
         size = entries["running_mean"].shape[0]
         norm = nn.BatchNorm1d(size, affine=affine, bias=has_bias, training=False)
