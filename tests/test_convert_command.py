@@ -610,3 +610,54 @@ def test_port_sees_code_that_says_something_else(folder, monkeypatch):
 )
 def test_port_refuses(folder, arguments, words):
     refused(npnet_("port", *arguments), words)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("nn.MSELoss()", "MSELoss takes prediction and target"),
+        ("nn.CosineSimilarity()", "CosineSimilarity takes x1 and x2"),
+        ("nn.MaxUnpool2d(2)", "MaxUnpool2d takes x and indices"),
+        ("nn.Transformer(4, 2, 1, 1, 8)", "Transformer takes src and tgt"),
+        ("nn.TripletMarginWithDistanceLoss(distance_function=max)", "a function"),
+        ("Model({'train': nn.Linear(2, 2)}, nn.MSELoss(), optim.SGD())", "is called 'train'"),
+        ("Model({'a.b': nn.Linear(2, 2)}, nn.MSELoss(), optim.SGD())", "is called 'a.b'"),
+    ],
+)
+def test_port_refuses_what_it_cannot_ask_or_write(folder, code, words):
+    (folder / "one.py").write_text(f"{NETS}\none = {code}\n")
+    refused(npnet_("port", "one.py:one"), words)
+
+
+def test_port_writes_what_its_code_needs(folder):
+    code = "Model({'1st': nn.CrossEntropyLoss(weight=np.ones(3))}, nn.MSELoss(), optim.SGD())"
+    (folder / "one.py").write_text(f"import numpy as np{NETS}\none = {code}\n")
+    from npnet.convert.code import source
+
+    namespace = {}
+    exec((folder / "one.py").read_text(), namespace)
+    text = source(dict(namespace["one"].layers))
+    exec(text, namespace)
+
+    assert text.startswith("from collections import OrderedDict\n\nimport torch\n")
+    assert list(namespace["model"]._modules) == ["1st"]
+
+
+@pytest.mark.parametrize("code", ["nn.Bilinear(3, 4, 5)", "nn.MultiheadAttention(6, 2)"])
+def test_port_draws_all_inputs_of_a_shape(folder, code):
+    (folder / "one.py").write_text(f"from npnet import nn\nmodel = {code}\n")
+    result, _ = ported("one.py", "--input", "3,2,6")
+
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("code", ["1 / 0", "def (", "import nothing_such", "raise SystemExit(7)"])
+def test_a_file_that_cannot_be_loaded(folder, code):
+    (folder / "one.py").write_text(f"from npnet import nn\n{code}\nmodel = nn.Linear(2, 2)\n")
+    npz("f.npz", flax_mlp())
+    for result in (
+        npnet_("port", "one.py:model"),
+        npnet_("convert", "f.npz", "o.npz", "--like", "one.py:model"),
+    ):
+        assert result.exit_code == 3, result.output
+        assert "one.py:model could not be loaded: " in result.output

@@ -3,6 +3,7 @@ network of npnet as PyTorch code, which is run, too."""
 
 import importlib
 import re
+import traceback
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -59,6 +60,12 @@ _seed = click.option(
 )
 
 
+class Unloadable(Refused):
+    """Code that was to be run, and could not be."""
+
+    exit_code = 3
+
+
 # ---- npnet convert -------------------------------------------------------------------------------
 
 
@@ -110,7 +117,8 @@ def convert(
     are held against torch; with --like and a network, the whole is. OUT is written at once, and
     only if all is right and nothing is left over. It is replaced if it is there.
 
-    Exit codes: 0 written; 1 a result differs; 2 something is wrong with what was given.
+    Exit codes: 0 written; 1 a result differs; 2 something is wrong with what was given; 3 the file
+    of the target could not be loaded.
     """
     settle()
     from npnet.convert import checkpoints
@@ -208,17 +216,25 @@ def _target(like: str) -> "Target":
 
 def _loaded(target: str) -> Any:
     """The network of a file or a module."""
+    from npnet.contract import ConfigError
     from npnet.convert.network import is_network
+    from npnet.verify import targets
     from npnet.verify.targets import found_in
 
     name = re.sub(r"\.py:(?!:)", ".py::", target)
     try:
         return found_in(name, is_network, "network of npnet or module of torch")[0]
-    except ModuleNotFoundError as error:
-        if not name.startswith(str(error.name)):
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and name.startswith(str(error.name)):
+            raise Refused(
+                f"there is no file or module {target!r}. Give a file as nets.py:model, or a module."
+            ) from None
+        *_, last = traceback.extract_tb(error.__traceback__)
+        if isinstance(error, ConfigError) and last.filename == targets.__file__:
             raise
-        raise Refused(
-            f"there is no file or module {target!r}. Give a file as nets.py:model, or a module."
+        raise Unloadable(
+            f"{target} could not be loaded: {type(error).__name__}: {error} ({last.filename}, line "
+            f"{last.lineno})"
         ) from None
 
 
@@ -236,7 +252,8 @@ def port(ctx: click.Context, target: str, shape: tuple[int, ...] | None, seed: i
     MODEL is a layer or a Sequential of npnet.nn, an npnet.train.Model whose layers follow each
     other, or a pair of a layer and its state; it may be left out where there is one only.
 
-    Exit codes: 0 the code gives the same; 1 it does not; 2 it cannot be translated.
+    Exit codes: 0 the code gives the same; 1 it does not; 2 it cannot be translated; 3 the file
+    could not be loaded.
     """
     settle()
     from npnet.convert.check import require_torch

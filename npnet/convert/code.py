@@ -1,5 +1,6 @@
 """A network of npnet as the PyTorch code that builds it."""
 
+import importlib
 import inspect
 import keyword
 from collections.abc import Mapping
@@ -18,20 +19,37 @@ def source(layers: Mapping[str, Any]) -> str:
 
     layers: of npnet.nn, one after the other; {"": layer} for one by itself
     """
+    imports = []
     if list(layers) == [""]:
         body = f"model = {expression(layers[''])}"
     elif all(name == str(i) for i, name in enumerate(layers)):
         body = f"model = {_called('nn.Sequential', map(expression, layers.values()))}"
-    elif all(name.isidentifier() and not keyword.iskeyword(name) for name in layers):
-        body = _class(layers)
     else:
-        pairs = [f"({name!r}, {expression(layer)})" for name, layer in layers.items()]
-        listed = _called("OrderedDict", [f"[{', '.join(pairs)}]"])
-        head = "from collections import OrderedDict\n\n"
-        return f"{head}from torch import nn\n\nmodel = nn.Sequential({listed})\n"
-    imports = ["import torch"] * ("torch." in body) + ["from torch import nn"]
+        _require_names(layers)
+        if all(map(_is_attribute, layers)):
+            body = _class(layers)
+        else:
+            imports = ["from collections import OrderedDict", ""]
+            pairs = ", ".join(f"({n!r}, {expression(layer)})" for n, layer in layers.items())
+            body = f"model = nn.Sequential({_called('OrderedDict', [f'[{pairs}]'])})"
+    imports += ["import torch"] * ("torch." in body) + ["from torch import nn"]
     gap = "\n\n" if body.startswith("class ") else "\n"
     return "\n".join(imports) + f"\n{gap}{body}\n"
+
+
+def _require_names(layers: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a layer that a module of torch cannot have under its name."""
+    taken = importlib.import_module("npnet.twins.ported").TAKEN
+    for name in layers:
+        if not name or "." in name or name in taken:
+            raise ConfigError(
+                "torch's modules need names of their own, without a dot, for what is in them, but "
+                f"a layer is called {name!r}. Call it otherwise."
+            )
+
+
+def _is_attribute(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
 
 
 def _class(layers: Mapping[str, Any]) -> str:
@@ -91,6 +109,10 @@ def _value(value: Any) -> str:
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):
         return f'float("{value}")'
+    if callable(value) and not isinstance(value, float):  # init of PReLU is both
+        raise ConfigError(
+            f"npnet port needs arguments that can be written down, but got {value!r}, a function."
+        )
     return repr(value)
 
 

@@ -114,7 +114,13 @@ def held(
     inputs = [network_inputs(layer, own, dtype, rng, shape) for _ in range(batches)]
     draws = "rng" in type(layer).__call__.__annotations__
     checked = importlib.import_module("npnet.twins.checked")
-    found = checked.held(_asking(layer, prefixes), module, state, inputs, seed=seed, draws=draws)
+    ask = _asking(layer, prefixes)
+    try:
+        found = checked.held(ask, module, state, inputs, seed=seed, draws=draws)
+    except MemoryError:
+        raise ConfigError(
+            "the network needs more memory than there is. --input says a smaller shape."
+        ) from None
     return outcome(found, state)
 
 

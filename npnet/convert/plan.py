@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from npnet.contract import Array, ConfigError, ShapeError, State
-from npnet.convert.facts import Table
+from npnet.convert.facts import RECURRENT, Table
 from npnet.convert.groups import (
     Group,
     Slot,
@@ -19,7 +19,7 @@ from npnet.convert.groups import (
     slots_of_state,
 )
 from npnet.convert.layout import names, sides
-from npnet.convert.moving import BF16, from_torch, shapes, to_torch
+from npnet.convert.moving import from_torch, shapes, to_torch
 from npnet.convert.tables import ABSENT, tables
 
 _TRACKED = "num_batches_tracked"
@@ -142,8 +142,11 @@ def from_state(
         if any(_order(other) != _order(table) for other in fits):
             doubts.append((slot, [t.layer for t in fits]))
             continue
-        if len(slot.kinds) > 1 and wanted is None and _is_doubted(slot, table):
-            made.notes.append(_taken(slot, table))
+        if wanted is None and (others := _others(framework, slot, fits)):
+            made.notes.append(
+                f"{slot.named} is taken for {table.layer}; it may be {' or '.join(others)}: "
+                f"--layer {slot.prefix}={others[0]} if it is one."
+            )
         for n in set(moving) - {e for p in table.parts for e in (p.entry, p.plus)}:
             problems.append(f"{slot.full(n)!r} has no place there: {table.theirs} has none")
         theirs = from_torch(table, moving, known)
@@ -233,24 +236,21 @@ def _takes(table: Table, moving: State, known: Mapping[str, int]) -> bool:
     if moving.keys() - {e for p in table.parts for e in (p.entry, p.plus)}:
         return False
     try:
-        from_torch(table, moving, known)
+        to_torch(table, from_torch(table, moving, known))  # whose shapes fit each other, too
     except ShapeError:
         return False
     return True
 
 
-def _is_doubted(slot: Slot, table: Table) -> bool:
-    """Whether a layer may be something else, over time or for images of other axes aside."""
-    bare = {kind.removesuffix("Cell").rstrip("123d") for kind in slot.kinds}
-    return bool(bare - {table.layer.removesuffix("Cell").rstrip("123d")})
+def _others(framework: str, slot: Slot, fits: Sequence[Table]) -> list[str]:
+    """What else a layer may be, over time or for images of other axes aside."""
 
+    def bare(kind: str) -> str:
+        return kind.removesuffix("Cell").rstrip("123d")
 
-def _taken(slot: Slot, table: Table) -> str:
-    others = [kind for kind in slot.kinds if kind != table.layer]
-    return (
-        f"{slot.named} is taken for {table.layer}; it may be {' or '.join(others)}: "
-        f"--layer {slot.prefix}={others[0]} if it is one."
-    )
+    fitting = {t.layer for t in fits}
+    may_be = [k for k in slot.kinds if k in fitting or not tables(framework, k)]
+    return [k for k in may_be if bare(k) != bare(fits[0].layer)]
 
 
 def _doubted(doubts: Sequence[tuple[Slot, list[str]]]) -> str:
@@ -284,7 +284,7 @@ def _own_slot(group: Group, given: State, renamed: Mapping[str, str]) -> Slot:
     name = _renamed(group.name, renamed) or group.name.replace("/", ".")
     if any(p.entry == "running_mean" for p in table.parts) and table.layer.startswith("Batch"):
         made = {**made, _TRACKED: ()}
-    suffix = "_l0" if table.layer in ("RNN", "LSTM", "GRU") else ""
+    suffix = "_l0" if table.layer in RECURRENT else ""
     return Slot(name, suffix, (table.layer,), made)
 
 
@@ -443,12 +443,3 @@ def _settle(problems: Sequence[str], allow_missing: bool, made: Converted) -> No
         "written. --like names the target, --layer and --rename say what is what; --allow-missing "
         "leaves these out."
     )
-
-
-def floats(tensors: State) -> set[str]:
-    """The floating-point dtypes of tensors, by name."""
-    return {
-        "bfloat16" if a.dtype == BF16 else str(a.dtype)
-        for a in tensors.values()
-        if a.dtype == BF16 or a.dtype.kind == "f"
-    }

@@ -1,5 +1,6 @@
 """What a layer of npnet is built and fed with, where only its tensors are known."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from npnet import nn
 from npnet.contract import Array, ConfigError, ShapeError, State
-from npnet.convert.facts import Table
+from npnet.convert.facts import RECURRENT, Table
 
 _NORMS = ("BatchNorm", "InstanceNorm", "GroupNorm", "LayerNorm")
 _SPATIAL = 2  # places more than the kernel has
@@ -44,7 +45,7 @@ def layer_of(
             weight[1] * groups, weight[0], weight[2:], groups=groups, bias=has_bias
         )
         return made, table
-    if kind.removesuffix("Cell") in ("RNN", "LSTM", "GRU"):
+    if kind.removesuffix("Cell") in RECURRENT:
         kind = kind.removesuffix("Cell")
         hidden = entries["weight_hh"].shape[1]
         made = getattr(nn, kind)(entries["weight_ih"].shape[1], hidden, bias=has_bias)
@@ -101,9 +102,11 @@ def network_inputs(
 
     Raises ConfigError where none is found.
     """
-    if shape is not None:
-        return (drawn(layer, shape, dtype, rng),)
     first = _first(layer)
+    _require_one_input(first)
+    if shape is not None:
+        each = _of_shape(first, tuple(shape))
+        return tuple(drawn(layer, one, dtype, rng) for one in each)
     tried = _candidates(first)
     if _several(first):
         return inputs_for(first, dtype, rng)
@@ -120,6 +123,29 @@ def network_inputs(
         f"no input was found that this network runs with, whose first layer is {first!r}. "
         "--input 2,3,8,8 says its shape."
     )
+
+
+def _require_one_input(first: Any) -> None:
+    """Raise ConfigError for a layer that takes more, which nothing says how to draw."""
+    if _several(first):
+        return
+    _, _, *given = inspect.signature(type(first).__call__).parameters.values()  # self, state
+    needed = [p.name for p in given if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    if len(needed) > 1:
+        raise ConfigError(
+            f"{type(first).__name__} takes {' and '.join(needed)}, but only {needed[0]} is drawn "
+            f"here. Hold it against torch by npnet verify {type(first).__name__}."
+        )
+
+
+def _of_shape(first: Any, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The shapes of all inputs, where one is said."""
+    match type(first).__name__:
+        case "MultiheadAttention":
+            return [shape] * 3
+        case "Bilinear":
+            return [(*shape[:-1], n) for n in (first.in1_features, first.in2_features)]
+    return [shape]
 
 
 def _several(layer: Any) -> bool:

@@ -9,6 +9,9 @@ from torch import nn
 from npnet.contract import ConfigError, State
 from npnet.twins.checkpoints import tensor
 
+TAKEN = frozenset(dir(nn.Sequential()))
+"""What a module inside of another cannot be called."""
+
 
 def run(source: str, state: State) -> nn.Module:
     """The module that the code builds, loaded with the state. Raises ConfigError."""
@@ -23,6 +26,6 @@ def run(source: str, state: State) -> nn.Module:
                 module = module.to(tensor(np.zeros(0, a.dtype)).dtype)
                 break
         module.load_state_dict({n: tensor(np.asarray(a)) for n, a in state.items()})
-    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:
         raise ConfigError(f"the code for torch does not run: {error}\n\n{source}") from error
     return module
