@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from safetensors.torch import load_file as load_torch
 from safetensors.torch import save_file as save_torch
 
 from npnet import nn
+from npnet.contract import ConfigError
 from npnet.convert import checkpoints
 from npnet.convert.tables import TABLES
 from npnet.train import files
@@ -476,6 +478,110 @@ def test_what_is_refused_says_why(folder, arguments, words):
     refused(npnet_("convert", *arguments), words)
     assert not os.path.exists("o.npz")
     assert (folder / "f.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "words"),
+    [
+        ("sparse", torch.eye(3).to_sparse(), "'w' is sparse. Save w.to_dense()"),
+        ("float8", torch.ones(3).to(torch.float8_e4m3fn), "'w' is torch.float8_e4m3fn"),
+        ("meta", torch.ones(3, device="meta"), "'w' is meta"),
+    ],
+)
+def test_tensors_that_numpy_does_not_have(folder, name, tensor, words):
+    torch.save({"w": tensor}, "t.pt")
+    refused(npnet_("convert", "t.pt", "o.npz"), words)
+
+
+def test_quantized_tensors_are_refused(folder):
+    from npnet.twins.checkpoints import _array_of
+
+    with pytest.raises(ConfigError, match=r"'w' is quantized. Save w.dequantize\(\)"):
+        _array_of("w", Quantized(), folder / "t.pt")
+
+
+class Quantized:
+    """torch deprecates its own."""
+
+    dtype, is_meta, is_quantized = torch.qint8, False, True
+
+
+def test_files_that_only_look_like_npz(folder):
+    np.save("one.npy", np.zeros(3))
+    os.rename("one.npy", "one.npz")
+    (folder / "text.npz").write_text("weights of a network")
+    with zipfile.ZipFile("zip.npz", "w") as file:
+        file.writestr("readme.txt", "weights")
+    for name, words in (("one", "one array of .npy"), ("text", "no zip"), ("zip", "is no .npy")):
+        result = npnet_("convert", f"{name}.npz", "o.npz")
+        refused(result, "cannot be read as an npz file", words)
+        assert "pickled" not in result.output
+
+
+def test_the_order_of_bytes_is_this_machines(folder):
+    state = {"fc.weight": drawn(2, 4), "fc.bias": drawn(2)}
+    np.savez("big.npz", **{n: a.astype(">f4") for n, a in state.items()})
+    for out in ("o.npz", "o.safetensors", "o.pt"):
+        result = npnet_("convert", "big.npz", out)
+        assert result.exit_code == 0, result.output
+        assert all(same(checkpoints.read(out)[n], a) for n, a in state.items())
+    if np.dtype(np.longdouble).itemsize > 8:
+        np.savez("long.npz", weight=np.zeros((2, 2), np.longdouble))
+        refused(npnet_("convert", "long.npz", "o.npz"), "64 bits at most", "astype('float64')")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"weight_ih": drawn(4, 3), "weight_hh": drawn(4)},
+        {"in_proj_weight": drawn(6, 2)},
+        {"weight": drawn(), "bias": drawn()},
+        {"running_mean": drawn(3), "weight": drawn(3)},
+        {"weight": drawn(3, 2), "bias": drawn(2)},
+    ],
+    ids=lambda given: ", ".join(given),
+)
+def test_entries_that_make_no_layer_are_refused(folder, given):
+    npz("a.npz", given)
+    refused(npnet_("convert", "a.npz", "o.npz", "--from", "torch"), "nothing of torch's is called")
+
+
+def test_the_other_gru_of_keras_is_named(folder):
+    gru = {"kernel": drawn(2, 12), "recurrent_kernel": drawn(4, 12), "bias": drawn(12)}
+    npz("k.npz", {f"gru/{n}": a for n, a in gru.items()})
+    refused(npnet_("convert", "k.npz", "o.npz"), "reset_after=False")
+    npz("k.npz", {"dense/kernel": drawn()})
+    refused(npnet_("convert", "k.npz", "o.npz"), "'dense/kernel' () is unknown")
+    npz("k.npz", {f"bn/{n}": drawn(3) for n in ("gamma", "beta", "moving_mean")})
+    refused(npnet_("convert", "k.npz", "o.npz"), "needs moving_variance beside it")
+
+
+def test_where_out_is_is_looked_at_first(folder, monkeypatch):
+    npz("f.npz", flax_mlp())
+    monkeypatch.setattr("npnet.convert.between.runs", None)
+    (folder / "folder.npz").mkdir()
+    refused(npnet_("convert", "f.npz", "f.npz/o.npz"), "f.npz is a file")
+    refused(npnet_("convert", "f.npz", "folder.npz"), "it is a folder")
+
+
+def test_a_link_is_followed(folder):
+    npz("f.npz", flax_mlp())
+    (folder / "there").mkdir()
+    os.symlink("there/real.npz", "o.npz")
+    result = npnet_("convert", "f.npz", "o.npz", "--like", "nets.py:mlp")
+
+    assert result.exit_code == 0, result.output
+    assert os.path.islink("o.npz")
+    assert (folder / "there" / "real.npz").is_file()
+
+
+def test_names_from_a_file_do_not_speak_to_the_terminal(folder):
+    npz("k.npz", {"den\x1b[31mse/kernel": drawn(4, 2)})
+    result = npnet_("convert", "k.npz", "o.npz", "--from", "keras")
+
+    assert result.exit_code == 0, result.output
+    assert "[31mse (keras.layers.Dense)" in result.output
+    assert "\x1b" not in result.output
 
 
 def test_what_differs_is_not_written(folder, monkeypatch):

@@ -184,6 +184,19 @@ def test_rows_say_names_and_layouts():
             assert row.axes
 
 
+def test_a_letter_means_what_it_does_in_its_layer():
+    assert "k: features of the second input" in rows("Bilinear")[0].axes
+    assert "d: features of each head" in rows("MultiheadAttention")[0].axes
+    assert "d: depth" in rows("Conv3d")[0].axes
+    assert "k: units of the step before" in rows("LSTM")[1].axes
+
+
+def test_a_norm_of_keras_says_its_epsilon():
+    for kind in ("BatchNorm2d", "InstanceNorm2d", "GroupNorm", "LayerNorm"):
+        keras = next(i for i in inputs(kind) if i.framework == "keras")
+        assert any("epsilon is 1e-3 there" in note for note in keras.notes), kind
+
+
 # ---- proofs --------------------------------------------------------------------------------------
 
 

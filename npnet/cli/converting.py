@@ -127,6 +127,7 @@ def convert(
 
     here, there = Path(source), Path(out)
     checkpoints.require_suffix(there, "OUT")
+    checkpoints.require_place(there)
     given = checkpoints.read(here)
     if there.exists() and there.samefile(here):
         raise Refused(f"OUT must be another file than IN, but both are {source}.")

@@ -3,8 +3,10 @@
 import importlib
 import io
 import json
+import os
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,14 +64,40 @@ def read(path: str | Path) -> dict[str, Array]:
         found = _of_npz(path, data) if path.suffix == ".npz" else _of_safetensors(path, data)
     if not found:
         raise ConfigError(f"{path} needs to hold tensors, but holds none.")
-    for name, a in found.items():
-        if a.dtype != BF16 and a.dtype.kind not in "biuf":
-            hint = " JAX's bfloat16 looks so in an npz: write a.astype('float32')."
-            raise DtypeError(
-                f"{path} needs to hold real numbers, but {name!r} is {a.dtype}."
-                + hint * (a.dtype.kind == "V")
-            )
-    return found
+    return {name: _native(path, name, a) for name, a in found.items()}
+
+
+def _native(path: Path, name: str, a: Array) -> Array:
+    """Real numbers of a size that all formats have, in this machine's order of bytes."""
+    if a.dtype == BF16:
+        return a
+    if a.dtype.kind not in "biuf":
+        hint = " JAX's bfloat16 looks so in an npz: write a.astype('float32')."
+        raise DtypeError(
+            f"{path} needs to hold real numbers, but {name!r} is {a.dtype}."
+            + hint * (a.dtype.kind == "V")
+        )
+    if a.dtype.itemsize > 8:
+        raise DtypeError(
+            f"{path} needs numbers of 64 bits at most, but {name!r} is {a.dtype}. Write "
+            "a.astype('float64')."
+        )
+    return a.astype(a.dtype.newbyteorder("="), copy=False)
+
+
+def require_place(path: Path) -> None:
+    """A file can be written there. Raises ConfigError."""
+    path = Path(os.path.realpath(path))
+    above = next(p for p in path.parents if p.exists())
+    why = ""
+    if path.is_dir():
+        why = "it is a folder"
+    elif not above.is_dir():
+        why = f"{above} is a file"
+    elif not os.access(above, os.W_OK):
+        why = f"nothing can be written into {above}"
+    if why:
+        raise ConfigError(f"OUT needs to be a place to write to, but cannot be {path}: {why}.")
 
 
 def write(path: str | Path, tensors: Mapping[str, Array]) -> None:
@@ -114,9 +142,18 @@ def _safetensors() -> Any:
 
 def _of_npz(path: Path, data: bytes) -> dict[str, Array]:
     try:
+        if not zipfile.is_zipfile(io.BytesIO(data)):
+            single = data.startswith(b"\x93NUMPY")
+            raise ValueError(
+                "it is one array of .npy: np.savez gives it a name" if single else "it is no zip"
+            )
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError) as error:
+            found = {name: file[name] for name in file.files}
+        strange = [n for n, a in found.items() if not isinstance(a, np.ndarray)]
+        if strange:
+            raise ValueError(f"{strange[0]!r} in it is no .npy")
+        return found
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError) as error:
         pickled = "pickle" in str(error).lower()
         why = "it holds pickled objects, which are never loaded" if pickled else str(error)
         raise ConfigError(f"{path} cannot be read as an npz file of arrays ({why}).") from None

@@ -108,6 +108,12 @@ AXES = {
     "t": "time",
 }
 
+OWN_AXES = {
+    "Bilinear": {"i": "features of the first input", "k": "features of the second input"},
+    "MultiheadAttention": {"d": "features of each head"},
+}
+"""Where a letter means something else in a layer."""
+
 _BATCHNORM = {
     "weight": ("c", "(num_features,)"),
     "bias": ("c", "(num_features,)"),

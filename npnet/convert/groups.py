@@ -153,11 +153,21 @@ def _fitting(
             continue
         fits.append((table, named))
     if not fits:
-        return None, reason
+        return None, _gru_before(framework, pile, given) or reason
     whole = max(len(named) for _, named in fits)
     best = [(t, named) for t, named in fits if len(named) == whole]
     best.sort(key=lambda one: _rank(above, one[0]))
     return Group(above, best[0][1], tuple(t for t, _ in best)), ""
+
+
+def _gru_before(framework: str, pile: Mapping[str, str], given: Shapes) -> str:
+    """That tensors are of Keras' other GRU, which torch does not have."""
+    hidden, bias = (given.get(pile.get(n, ""), ()) for n in ("recurrent_kernel", "bias"))
+    if framework not in ("keras", "tf") or len(hidden) != 2 or bias != hidden[1:]:
+        return ""
+    if hidden[1] != 3 * hidden[0]:
+        return ""
+    return "it is of a GRU with reset_after=False, which has no counterpart in torch"
 
 
 def _is_whole(framework: str, depth: int) -> bool:

@@ -18,7 +18,16 @@ Sizes = Mapping[str, int]
 
 def shapes(table: Table, given: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
     """The shapes of torch's entries that tensors of these shapes make. Raises ShapeError."""
-    return {name: a.shape for name, a in to_torch(table, _hollow(given)).items()}
+    found = {name: a.shape for name, a in to_torch(table, _hollow(given)).items()}
+    if "weight_hh" in found:
+        rows, width = found["weight_hh"]
+        blocks = len(BLOCKS.get(table.layer, "").split()) or 1
+        if rows != blocks * width:
+            raise ShapeError(
+                f"{table.theirs} needs {blocks} · {width} numbers from {width} units to the next "
+                f"step, but has {rows}."
+            )
+    return found
 
 
 def _hollow(given: Mapping[str, Sequence[int]]) -> dict[str, Array]:

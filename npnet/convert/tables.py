@@ -14,7 +14,7 @@ from npnet.convert._dlfs import dlfs
 from npnet.convert._flax import flax, nnx
 from npnet.convert._keras import keras
 from npnet.convert._tf import tf
-from npnet.convert.facts import AXES, BLOCKS, RECURRENT, STATES, Part, Table
+from npnet.convert.facts import AXES, BLOCKS, OWN_AXES, RECURRENT, STATES, Part, Table
 from npnet.convert.facts import FRAMEWORKS as FRAMEWORKS
 from npnet.convert.layout import names, sides
 
@@ -134,10 +134,11 @@ def absent(layer: str) -> dict[str, str]:
 
 def _meaning(layer: str, axes: str) -> str:
     blocks = BLOCKS.get(layer, "")
+    means = {**AXES, **OWN_AXES.get(layer, {})}
     if axes == "...":
         return "the axes that are normalised"
     told = [
-        f"{n}: {', '.join(blocks.split())}" if n == "g" else f"{n}: {AXES[n]}"
+        f"{n}: {', '.join(blocks.split())}" if n == "g" else f"{n}: {means[n]}"
         for n in names(sides(f"{axes} -> ")[0])
     ]
     return "; ".join(told) or "a number"

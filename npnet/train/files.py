@@ -21,7 +21,11 @@ _TREE = "checkpoint.json"
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that, whatever happens, it holds what it held before or all of the data."""
+    """Write a file so that, whatever happens, it holds what it held before or all of the data.
+
+    A link stays one: what it leads to is written.
+    """
+    path = Path(os.path.realpath(path))
     new = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

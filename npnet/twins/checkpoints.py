@@ -49,12 +49,32 @@ def _collect(name: str, value: Any, named: dict[str, Array], path: Path) -> None
                 f"{path} needs names of their own for its tensors, but two are {name!r}, one of "
                 "them in a mapping inside. Write one flat state_dict."
             )
-        named[name] = array(value)
+        named[name] = _array_of(name, value, path)
     else:
         raise ConfigError(
             f"{path} needs to hold a state_dict, but {name or 'it'} is a {type(value).__name__}. "
             "Write torch.save(module.state_dict(), path)."
         )
+
+
+def _array_of(name: str, t: torch.Tensor, path: Path) -> Array:
+    """A tensor's numbers. Raises ConfigError for a kind of tensor that NumPy does not have."""
+    kind, fix = str(t.dtype), f"{name}.float()"
+    if t.is_meta:
+        kind, fix = "meta, a shape without numbers", "the state_dict of a module that is loaded"
+    elif t.is_quantized:
+        kind, fix = "quantized", f"{name}.dequantize()"
+    elif t.layout != torch.strided:
+        kind, fix = "sparse", f"{name}.to_dense()"
+    else:
+        try:
+            return array(t)
+        except (TypeError, RuntimeError, NotImplementedError):
+            pass
+    raise ConfigError(
+        f"{path} needs dense tensors of numbers that NumPy has, but {name!r} is {kind}. Save "
+        f"{fix} instead."
+    )
 
 
 def array(t: torch.Tensor) -> Array:
