@@ -14,6 +14,7 @@ from safetensors.torch import save_file as save_torch
 from npnet import nn
 from npnet.contract import ConfigError
 from npnet.convert import checkpoints
+from npnet.convert.facts import suffix_of
 from npnet.convert.tables import TABLES
 from npnet.train import files
 from tests.commands import npnet_
@@ -151,7 +152,7 @@ def test_every_table_through_files(folder, table):
     )
 
     assert result.exit_code == 0, result.output
-    suffix = "_l0" if table.layer in ("RNN", "LSTM", "GRU") else ""
+    suffix = suffix_of(table.layer)
     found = {
         n.removeprefix("some.").removesuffix(suffix): a
         for n, a in load_file("out.safetensors").items()

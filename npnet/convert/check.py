@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from npnet.contract import Array, ConfigError, Forward, Grads, State
-from npnet.convert.facts import RECURRENT, Table
+from npnet.convert.facts import Table, suffix_of
 from npnet.convert.groups import Slot
 from npnet.convert.moving import BF16
 from npnet.convert.plan import Moved
@@ -71,7 +71,7 @@ def _run(table: Table, entries: State, theirs: State, heads: int | None, seed: i
     kind = table.layer
     layer, table = layer_of(table, entries, theirs, heads)
     twins, checked = (importlib.import_module(f"npnet.twins{m}") for m in ("", ".checked"))
-    suffix = "_l0" if table.layer in RECURRENT else ""
+    suffix = suffix_of(table.layer)
     state = {f"{n}{suffix}": a for n, a in entries.items()}
     for name, a in layer.init(np.random.default_rng(0)).items():
         state.setdefault(name, a)  # num_batches_tracked

@@ -90,6 +90,12 @@ BLOCKS = {
 
 RECURRENT = ("RNN", "LSTM", "GRU")
 
+
+def suffix_of(layer: str) -> str:
+    """What torch puts behind the names of a layer over time: of the first of them."""
+    return "_l0" if layer in RECURRENT else ""
+
+
 AXES = {
     "o": "output features (channels)",
     "i": "input features (channels)",

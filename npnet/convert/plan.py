@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from npnet.contract import Array, ConfigError, ShapeError, State
-from npnet.convert.facts import RECURRENT, Table
+from npnet.convert.facts import Table, suffix_of
 from npnet.convert.groups import (
     Group,
     Slot,
@@ -284,7 +284,7 @@ def _own_slot(group: Group, given: State, renamed: Mapping[str, str]) -> Slot:
     name = _renamed(group.name, renamed) or group.name.replace("/", ".")
     if any(p.entry == "running_mean" for p in table.parts) and table.layer.startswith("Batch"):
         made = {**made, _TRACKED: ()}
-    suffix = "_l0" if table.layer in RECURRENT else ""
+    suffix = suffix_of(table.layer)
     return Slot(name, suffix, (table.layer,), made)
 
 

@@ -14,7 +14,7 @@ from npnet.convert._dlfs import dlfs
 from npnet.convert._flax import flax, nnx
 from npnet.convert._keras import keras
 from npnet.convert._tf import tf
-from npnet.convert.facts import AXES, BLOCKS, OWN_AXES, RECURRENT, STATES, Part, Table
+from npnet.convert.facts import AXES, BLOCKS, OWN_AXES, STATES, Part, Table, suffix_of
 from npnet.convert.facts import FRAMEWORKS as FRAMEWORKS
 from npnet.convert.layout import names, sides
 
@@ -145,7 +145,7 @@ def _meaning(layer: str, axes: str) -> str:
 
 
 def _there(layer: str, name: str) -> Any:
-    own = name.removesuffix("_l0") if layer in RECURRENT else name
+    own = name.removesuffix(suffix_of(layer))
     for t in tables(layer=layer):
         parts = [p for p in t.parts if own in (p.entry, p.plus)]
         said = _said(layer, parts, own)
