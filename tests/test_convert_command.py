@@ -223,6 +223,8 @@ def test_layers_and_directions_find_their_place(folder):
         (torch.nn.Bilinear(3, 4, 5), "may be of Conv1d or Bilinear: Conv1d: y"),
         (torch.nn.Embedding(9, 4), "may be of Linear or Embedding or EmbeddingBag: Linear: y"),
         (torch.nn.GroupNorm(2, 4), "LayerNorm or GroupNorm or"),
+        (torch.nn.LSTM(3, 4), "\n  LSTM: 3 outputs and 5 gradients agree"),
+        (torch.nn.GRUCell(3, 4), "\n  GRUCell, run as a GRU: 2 outputs and 5 gradients agree"),
     ],
     ids=lambda one: one if isinstance(one, str) else type(one).__name__,
 )

@@ -220,6 +220,8 @@ def slots_of_state(given: Shapes, heads: int | None = None) -> tuple[list[Slot],
     found = []
     for (prefix, suffix), entries in piles.items():
         kinds = tuple(_kinds(entries))
+        if "weight_hh" in entries:  # whose names have a suffix only over time
+            kinds = tuple(k for k in kinds if k.endswith("Cell") != bool(suffix))
         if not kinds:
             left += [f"{prefix}.{e}{suffix}".lstrip(".") for e in entries]
             continue
