@@ -1,8 +1,10 @@
 """One thread per worker: the tests run side by side, and many threads on tiny arrays only wait."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -56,3 +58,19 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Guide:
 
     index = site.build(tmp_path_factory.mktemp("guide") / "site", carry=carry)
     return Guide(index.parent, texts)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, without a window; its absence is a failure where .ci/run has installed it."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        if os.environ.get("CI"):
+            pytest.fail("there is no chromium, which .ci/run installs")
+        pytest.skip("there is no chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()

@@ -3,10 +3,7 @@
 All of it is one group: the site is built once.
 """
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,6 @@ from npnet.guide import pages, site, source
 pytestmark = pytest.mark.xdist_group("guide")
 
 WIDTHS = (1280, 390)
-CHROMIUM = shutil.which("chromium")
 PORTED = ("LSTM", "BatchNorm2d", "Conv2d", "optim.RMSprop", "CrossEntropyLoss")
 PALE = re.compile(r"\[PST\]|invalid theme mode")  # the theme notes its mode down
 
@@ -38,20 +34,6 @@ OVERFLOWING = """() => {
 def built(guide: Any) -> Path:
     """The whole site; Sphinx had nothing to say, and every page does what it says."""
     return guide.folder
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is needed for these tests: apt-get install chromium")
-        pytest.skip("there is no chromium: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 def html(built: Path) -> list[Path]:

@@ -1,9 +1,6 @@
 """The page in a real browser: it opens, it fits, it asks for nothing, it runs nothing."""
 
-import os
-import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +24,6 @@ from tests.test_report import EVIL, evil_report, finding, report, result
 
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
-CHROMIUM = shutil.which("chromium")
 LONG = "LayerOfOneVeryLongNameThatDoesNotBreakAnywhere" * 4
 
 OVERFLOWING = """() => [...document.querySelectorAll(".npnet *")].filter(e => {
@@ -125,20 +121,6 @@ def _with_nan(comparison: Comparison | None) -> Comparison:
 
 
 # ---- the browser ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("there is no chromium, which .ci/run installs")
-        pytest.skip("there is no chromium: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 class Tab:
