@@ -12,10 +12,10 @@ from npnet.contract import ConfigError, ShapeError
 from npnet.convert import absent, inputs, proof, rows
 from npnet.convert.check import run_moved
 from npnet.convert.facts import AXES, BLOCKS, RECURRENT, STATES
-from npnet.convert.groups import Slot
 from npnet.convert.layout import names, sides
 from npnet.convert.moving import BF16, from_torch, shapes, to_torch
 from npnet.convert.plan import Moved
+from npnet.convert.slots import Slot
 from npnet.convert.tables import TABLES
 from npnet.convert.theirs import back, formula
 from npnet.verify.targets import build

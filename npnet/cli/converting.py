@@ -203,8 +203,8 @@ def _framework(option: str, name: str | None, shapes: Mapping[str, tuple[int, ..
 def _target(like: str) -> "Target":
     """The layers of a target, and the network to run, where there is one."""
     from npnet.convert import checkpoints
-    from npnet.convert.groups import slots_of_state
     from npnet.convert.network import Target, target_of
+    from npnet.convert.slots import slots_of_state
 
     if not like:
         raise Refused("--like takes FILE.py:name, a module or a file, but got ''.")

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from npnet.contract import ConfigError, State
 from npnet.convert.check import Ran, heads_of, run_moved, run_slot
 from npnet.convert.facts import STATES
-from npnet.convert.groups import Slot, listed, require_known, require_layers, slots_of_state
+from npnet.convert.groups import listed, require_known, require_layers
 from npnet.convert.plan import Converted, LeftOverError, Moved, as_it_is, from_state, to_state
+from npnet.convert.slots import Slot, slots_of_state
 from npnet.convert.tables import proof
 
 _FOREIGN = re.compile(r"[/:\[\]]")  # torch's names have dots alone

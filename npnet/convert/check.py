@@ -9,10 +9,10 @@ import numpy as np
 
 from npnet.contract import Array, ConfigError, Forward, Grads, State
 from npnet.convert.facts import Table, suffix_of
-from npnet.convert.groups import Slot
 from npnet.convert.moving import BF16
 from npnet.convert.plan import Moved
 from npnet.convert.running import inputs_for, layer_of
+from npnet.convert.slots import Slot
 from npnet.convert.tables import FRAMEWORKS
 from npnet.convert.theirs import formula, forward
 

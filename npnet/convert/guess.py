@@ -4,7 +4,8 @@ import re
 
 from npnet.contract import ConfigError
 from npnet.convert.facts import FRAMEWORKS
-from npnet.convert.groups import Shapes, grouped, slots_of_state
+from npnet.convert.groups import grouped
+from npnet.convert.slots import Shapes, slots_of_state
 
 _MARKS = {
     "flax": r"(params|batch_stats)[/.].*|.*\b[A-Z]\w*_\d+[/.](kernel|bias|scale|embedding)",

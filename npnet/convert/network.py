@@ -8,8 +8,8 @@ import numpy as np
 
 from npnet.contract import Array, ConfigError, Forward, Grads, State
 from npnet.convert.check import Ran, in_float, outcome
-from npnet.convert.groups import Slot, slots_of_layers, slots_of_module
 from npnet.convert.running import network_inputs
+from npnet.convert.slots import Slot, slots_of_layers, slots_of_module
 
 
 class Target(NamedTuple):

@@ -3,26 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from math import prod
 
 import numpy as np
 
 from npnet.contract import Array, ConfigError, ShapeError, State
-from npnet.convert.facts import Table, suffix_of
-from npnet.convert.groups import (
-    Group,
-    Slot,
-    grouped,
-    plain,
-    require_layers,
-    same_kind,
-    slots_of_state,
-)
-from npnet.convert.layout import names, sides
-from npnet.convert.moving import from_torch, shapes, to_torch
+from npnet.convert.facts import Table
+from npnet.convert.groups import Group, grouped, plain, require_layers
+from npnet.convert.moving import from_torch, to_torch
+from npnet.convert.pairing import TRACKED, doubt, effect, fits, own_slot, paired
+from npnet.convert.slots import Slot, slots_of_state
 from npnet.convert.tables import ABSENT, tables
 
-_TRACKED = "num_batches_tracked"
 _MOST = 6  # of a message
 
 
@@ -78,25 +69,25 @@ def to_state(
         for name, reason in why.items()
     ]
     if like is None:
-        pairs = [(g, _own_slot(g, given, renamed or {})) for g in groups]
-        made.notes += [note for g in groups if (note := _doubt(g, chosen or {}))]
+        pairs = [(g, own_slot(g, given, renamed or {})) for g in groups]
+        made.notes += [note for g in groups if (note := doubt(g, chosen or {}))]
         missing: list[str] = []
     else:
-        pairs, more, missing = _paired(groups, like[0], given, renamed or {}, made.notes)
+        pairs, more, missing = paired(groups, like[0], given, renamed or {}, made.notes)
         problems += more
         missing += like[1]
     for group, slot in pairs:
-        table = next(t for t in group.tables if like is None or _fits(t, group, slot, given))
+        table = next(t for t in group.tables if like is None or fits(t, group, slot, given))
         made.moved.append(_moved(table, group, slot, given, made.notes))
     for one in made.moved:
         for entry, a in one.entries.items():
             _put(made.tensors, one.slot.full(entry), a, one.slot)
         lacking = [
-            one.slot.full(n) for n in one.slot.shapes if n not in one.entries and n != _TRACKED
+            one.slot.full(n) for n in one.slot.shapes if n not in one.entries and n != TRACKED
         ]
         missing += lacking
-        if _TRACKED in one.slot.shapes and not any(n == _TRACKED for n in one.entries):
-            _put(made.tensors, one.slot.full(_TRACKED), np.zeros((), np.int64), one.slot)
+        if TRACKED in one.slot.shapes and not any(n == TRACKED for n in one.entries):
+            _put(made.tensors, one.slot.full(TRACKED), np.zeros((), np.int64), one.slot)
     if like is not None:
         made.tensors = _ordered(made.tensors, like[0])
     problems += [f"{n!r} is missing{_nearest_source(n, why)}" for n in dict.fromkeys(missing)]
@@ -131,7 +122,7 @@ def from_state(
         entries = {n: given[slot.full(n)] for n in slot.shapes if slot.full(n) in given}
         wanted = said.get(slot.prefix)
         known = {"n": slot.heads} if slot.heads else {}
-        moving = {n: a for n, a in entries.items() if n != _TRACKED}
+        moving = {n: a for n, a in entries.items() if n != TRACKED}
         fits = _tables_for(framework, slot, wanted, moving, known)
         if not fits:
             reasons = [ABSENT.get((framework, k), "") for k in slot.kinds]
@@ -139,7 +130,7 @@ def from_state(
             problems += [f"{slot.full(n)!r} has no place there: {why}" for n in entries]
             continue
         table = fits[0]
-        if any(_order(other) != _order(table) for other in fits):
+        if any(effect(other) != effect(table) for other in fits):
             doubts.append((slot, [t.layer for t in fits]))
             continue
         if wanted is None and (others := _others(framework, slot, fits)):
@@ -157,8 +148,8 @@ def from_state(
             _put(made.tensors, names[n], a, slot)
         if table.merges and any(n.startswith("bias") for n in moving):
             made.notes.append(f"{slot.named}: bias_ih and bias_hh are one there: their sum.")
-        if _TRACKED in entries:
-            made.notes.append(f"{slot.named}: {_TRACKED} is torch's alone, and left out.")
+        if TRACKED in entries:
+            made.notes.append(f"{slot.named}: {TRACKED} is torch's alone, and left out.")
     if doubts:
         raise ConfigError(_doubted(doubts))
     missing = [s.full(n) for s in found for n in s.shapes if s.full(n) not in given]
@@ -272,126 +263,6 @@ def _require_named(
     above = {"/".join(steps[:-n]) for n in (1, 2) for steps in map(plain, given) if len(steps) >= n}
     require_layers("--layer", chosen, dict.fromkeys([*names, *sorted(above)]))
     require_layers("--rename", renamed, names)
-
-
-# ---- pairs ---------------------------------------------------------------------------------------
-
-
-def _own_slot(group: Group, given: State, renamed: Mapping[str, str]) -> Slot:
-    """The slot of a layer that is called there as here."""
-    table = group.tables[0]
-    made = shapes(table, {n: given[name].shape for n, name in group.names.items()})
-    name = _renamed(group.name, renamed) or group.name.replace("/", ".")
-    if any(p.entry == "running_mean" for p in table.parts) and table.layer.startswith("Batch"):
-        made = {**made, _TRACKED: ()}
-    suffix = suffix_of(table.layer)
-    return Slot(name, suffix, (table.layer,), made)
-
-
-def _doubt(group: Group, chosen: Mapping[str, str]) -> str:
-    """What else the tensors of a layer may be, where that would move them otherwise."""
-    taken = group.tables[0]
-    others = [t for t in group.tables if _moves(t) != _moves(taken)]
-    if not others or {group.name, group.name.replace("/", ".")} & set(chosen):
-        return ""
-    kind = others[0].key.partition("/")[2]
-    return f"{group.name} is taken for {taken.layer}; --layer {group.name}={kind} if it is one."
-
-
-def _order(table: Table) -> set[tuple[str, ...]]:
-    """What a table does to numbers, whatever they are called there."""
-    return {(entry, order, *more) for _, entry, order, *more in _moves(table)}
-
-
-def _moves(table: Table) -> set[tuple[str, ...]]:
-    """What a table does, whatever its axes are called: how many, in which order, turned around."""
-    found: set[tuple[str, ...]] = set()
-    for part in table.parts:
-        before, after = sides(part.layout)
-        own = names(before)
-        order = str([[own.index(n) for n in group] for group in after])
-        found.add((part.name, part.entry, order, part.blocks, part.flip))
-    return found
-
-
-def _renamed(name: str, renamed: Mapping[str, str]) -> str | None:
-    return renamed.get(name, renamed.get(name.replace("/", ".")))
-
-
-def _paired(
-    groups: Sequence[Group],
-    slots: Sequence[Slot],
-    given: State,
-    renamed: Mapping[str, str],
-    notes: list[str],
-) -> tuple[list[tuple[Group, Slot]], list[str], list[str]]:
-    """Groups and slots by name where that is the same, else in order; problems; what is missing."""
-    free = list(slots)
-    pairs: dict[int, tuple[Group, Slot]] = {}
-    problems: list[str] = []
-    for i, group in enumerate(groups):
-        name = _renamed(group.name, renamed)
-        same = [s for s in free if s.prefix == (name or group.name.replace("/", "."))]
-        fits = [s for s in same if any(_fits(t, group, s, given) for t in group.tables)]
-        if fits:
-            pairs[i] = group, fits[0]
-            free.remove(fits[0])
-        elif name is not None:
-            known = [s.prefix for s in slots]
-            near = get_close_matches(name, known, 1)
-            hint = f" Near is {near[0]!r}." if near and near[0] != name else ""
-            raise ConfigError(f"{group.name!r} does not fit {name!r}.{hint}")
-    for i, group in enumerate(groups):
-        if i in pairs:
-            continue
-        fits = [s for s in free if any(_fits(t, group, s, given) for t in group.tables)]
-        if not fits:
-            problems += _homeless(group, slots, free, given)
-            continue
-        if len(fits) > 1:
-            notes.append(
-                f"{group.name} fits {', '.join(s.named for s in fits)} as well as each other: "
-                f"taken in order, for {fits[0].named}. --rename {group.name}=… says otherwise."
-            )
-        pairs[i] = group, fits[0]
-        free.remove(fits[0])
-    missing = [s.full(n) for s in free for n in s.shapes]
-    order = {id(s): k for k, s in enumerate(slots)}
-    return sorted(pairs.values(), key=lambda p: order[id(p[1])]), problems, missing
-
-
-def _fits(table: Table, group: Group, slot: Slot, given: State) -> bool:
-    if not same_kind(table, slot):
-        return False
-    theirs = {n: given[name].shape for n, name in group.names.items()}
-    asked = {n: s for n, s in slot.shapes.items() if n != _TRACKED}
-    if not table.merges and sum(map(prod, theirs.values())) > sum(map(prod, asked.values())):
-        return False
-    try:
-        made = shapes(table, theirs)
-    except ShapeError:
-        return False
-    return all(asked.get(n) == shape for n, shape in made.items())
-
-
-def _homeless(group: Group, slots: Sequence[Slot], free: Sequence[Slot], given: State) -> list[str]:
-    """What is wrong with a layer that no slot takes, with the nearest that might have."""
-    table = group.tables[0]
-    theirs = {n: given[name].shape for n, name in group.names.items()}
-    made = shapes(table, theirs)
-    weight = next(iter(made))
-    kin = [s for s in free if same_kind(table, s)] or [s for s in slots if same_kind(table, s)]
-    told = []
-    for n, name in group.names.items():
-        text = (
-            f"{name!r} {theirs[n]} has no place: as {table.layer} it makes {weight} {made[weight]}"
-        )
-        if kin:
-            near = get_close_matches(group.name.replace("/", "."), [s.prefix for s in kin], 1, 0)
-            slot = next((s for s in kin if [s.prefix] == near), kin[0])
-            text += f", nearest is {slot.full(weight)!r} {slot.shapes.get(weight, 'without it')}"
-        told.append(text)
-    return told
 
 
 def _moved(table: Table, group: Group, slot: Slot, given: State, notes: list[str]) -> Moved:
