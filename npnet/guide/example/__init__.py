@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from npnet.contract import ConfigError
-from npnet.guide.example.layers import candidate_of_layer, of_layer
 from npnet.guide.example.layers import entries_of as entries_of
+from npnet.guide.example.layers import of_layer
 from npnet.guide.example.layers import returned as returned
-from npnet.guide.example.optimizers import (
+from npnet.guide.example.optimizers import of_optimizer, of_schedule
+from npnet.guide.example.yours import (
+    candidate_of_layer,
     candidate_of_optimizer,
     candidate_of_schedule,
-    of_optimizer,
-    of_schedule,
 )
 from npnet.verify.targets import specs
 

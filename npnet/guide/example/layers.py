@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from npnet.contract import Array
 from npnet.guide.docstrings import docstring
 from npnet.guide.example.plainest import drawn, spoken
-from npnet.guide.example.text import call, expression, listed, mapped, nested, shown
+from npnet.guide.example.text import call, expression, mapped, nested, shown
 from npnet.verify.draw import Values
 from npnet.verify.spec import Spec
 from npnet.verify.targets import build, own_class, specs
@@ -23,88 +22,27 @@ _PARAMS = 3  # whose gradients are shown, where there are more
 
 def of_layer(name: str, spec: Spec) -> tuple[str, str, str]:
     """Forward, backward, one step of SGD, evaluation."""
-    return _Layer(name, spec).written()
+    return Layer(name, spec).written()
 
 
 def entries_of(name: str) -> dict[str, Array]:
     """The state of the layer in the example; nothing of what has none."""
-    return _Layer(name, specs()[name]).first if "." not in name else {}
+    return Layer(name, specs()[name]).first if "." not in name else {}
 
 
 def returned(name: str) -> str:
     """What several outputs are called in both libraries; nothing of what has one."""
     if "." in name:
         return ""
-    layer = _Layer(name, specs()[name])
+    layer = Layer(name, specs()[name])
     names = layer.names()
     if len(names) == 1:
         return ""
     return f"npnet returns y = `({', '.join(names)})`, torch `{layer.unpacked(names)}`."
 
 
-def candidate_of_layer(name: str, spec: Spec) -> str:
-    """Where one's own code goes, to be held against the twin."""
-    layer = _Layer(name, spec)
-    names = layer.names()
-    ys = names[0] if len(names) == 1 else f"({', '.join(names)})"
-    parameters = inspect.signature(own_class(name).__call__).parameters
-    needed = [n for n in layer.inputs if parameters[n].default is parameters[n].empty]
-    others = [n for n in layer.inputs if n not in needed]
-    inputs = ", ".join([*needed, *["*more"] * bool(others)])
-    inputs = f"({inputs},)" if len(needed) == 1 and not others else inputs
-    arguments = "as torch's forward takes them"
-    if others:
-        arguments = f"more: {', '.join(others)}, where it is given"
-    grads = [_nested_name(n, g) for n, g in layer.dinputs.items()]
-    told = [f'"{n}": d{n.split(".")[-1]}' for n in layer.params[:_STATES]]
-    told += ['"...": ...'] * (len(layer.params) > _STATES)
-    params = textwrap.indent(f"params = {{{listed(told)}}}", " " * 8)
-    lines = [
-        "from npnet.contract import Forward, Grads",
-        "from npnet.verify import candidate",
-        "",
-        "",
-        f'@candidate("{name}")',
-        "def mine(case):",
-        f"    {inputs} = case.inputs  # {arguments}",
-    ]
-    lines += _told("case.config", [n for n in layer.config if n != "layers"])
-    lines += _told("case.state", list(layer.first)[:_STATES])
-    lines += ["    case.kwargs  # what the call takes by name, where it is given"] * layer.keyworded
-    lines += ["    case.rng  # draws masks as rng.random(shape) >= p"] * layer.draws
-    lines += [
-        f"    {ys} = ...",
-        "",
-        "    def vjp(dy):  # the gradient of the loss by y, in its shape"
-        if len(names) == 1
-        else f"    def vjp(dy):  # a tuple, in the shapes of {ys}",
-        params,
-        f"        return Grads(({', '.join(grads)}{',' * (len(grads) == 1)}), params)",
-        "",
-        f"    return Forward({ys}, vjp{_updates(layer)})",
-    ]
-    return "\n".join(lines)
-
-
-def _told(place: str, names: Sequence[str]) -> list[str]:
-    """A line that says what is where, and more of them where it is long."""
-    if not names:
-        return []
-    text = f"    {place}  # {', '.join(names)}"
-    return textwrap.wrap(text, 88, subsequent_indent="    #   ", break_on_hyphens=False)
-
-
-def _nested_name(name: str, gradient: Any) -> str:
-    return "None" if gradient is None else f"d{name}"
-
-
-def _updates(layer: "_Layer") -> str:
-    entries = ", ".join(f'"{n}": ...' for n in layer.updates)
-    return f", {{{entries}}}" if entries else ""
-
-
-class _Layer:
-    """The code of one layer."""
+class Layer:
+    """The code of one layer, and what was seen when it was run once."""
 
     def __init__(self, name: str, spec: Spec) -> None:
         self.name, self.spec = name, spec
@@ -158,6 +96,7 @@ class _Layer:
         return names
 
     def written(self) -> tuple[str, str, str]:
+        """NumPy's code, PyTorch's, and what to know of both."""
         return "\n".join(self._numpy()), "\n".join(self._torch()), self._note()
 
     def _note(self) -> str:
