@@ -66,6 +66,7 @@ def test_the_whole_backward_pass_is_shown(name):
 
     assert ("def vjp" in text or "def back" in text) == ("." not in name)
     assert "raise ConfigError" not in code.own.text
+    assert not {"known", "require_floats"} & {s.name for s in code.called}
 
 
 # ---- source --------------------------------------------------------------------------------------
@@ -87,6 +88,8 @@ def test_docstrings_refer_to_others_as_deep_as_it_goes():
         (["a " * 46 + "word", "weight: (O, C)"], 2),
         (["x: (N,)" + " " * 80 + "y: (N,)", "longer than that"], 2),
         (["a " * 46 + "word", "    indented"], 2),
+        (["    " + "a " * 44 + "word", "back again"], 2),
+        (["a " * 46 + "word", "momentum:  θ ← θ"], 2),
     ],
 )
 def test_lines_of_prose_are_joined_and_no_others(lines, joined):

@@ -27,14 +27,19 @@ def _joined(text: str) -> str:
         else:
             found.append(line)
         word = after.split(" ")[0]  # nothing where the next line is empty or indented
-        prose = not (_ALIGNED.search(line) or _ALIGNED.search(after) or _BEGINS.match(after))
+        prose = not (
+            line.startswith(" ")
+            or _ALIGNED.search(line)
+            or _ALIGNED.search(after)
+            or _BEGINS.match(after)
+        )
         goes_on = bool(word) and prose and len(line) + 1 + len(word) > _WIDTH
     return "\n".join(found)
 
 
 _ALIGNED = re.compile(r"\S {3,}\S")
-_BEGINS = re.compile(r"Twin: |Raises |[\w.,' ]+: \(|[^\s:]+( \S+){0,3} = ")
-"""What stands on lines of its own: columns, twins, errors, shapes, formulas."""
+_BEGINS = re.compile(r"Twin: |Raises |\w+: {2,}|[\w.,' ]+: \(|[^\s:]+( \S+){0,3} = ")
+"""What stands on lines of its own: columns, twins, errors, labels, shapes, formulas."""
 
 
 def initial(name: str) -> str:

@@ -96,7 +96,7 @@ def code(name: str) -> Code:
     while queue:
         for where, definition in _called(*queue.pop(0)):
             key = (where.__name__, definition.name)
-            if key in seen or _GUARDS.fullmatch(definition.name):
+            if key in seen or _is_guard(definition):
                 continue
             seen.add(key)
             if _is_layer(where, definition.name):
@@ -107,6 +107,19 @@ def code(name: str) -> Code:
             queue.append((where, definition))
     ranked = [snippet for _, snippet in sorted(called, key=lambda pair: -pair[0])]
     return Code(own, tuple(ranked), tuple(layers))
+
+
+def _is_guard(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """What is called to refuse something, or to make a first state: no part of either pass."""
+    if _GUARDS.fullmatch(node.name):
+        return True
+    parts = list(ast.walk(node))
+    answers = any(isinstance(n, ast.Return | ast.Yield) and n.value is not None for n in parts)
+    return (
+        isinstance(node, ast.FunctionDef)
+        and not answers
+        and any(isinstance(n, ast.Raise) for n in parts)
+    )
 
 
 def _arithmetic(node: ast.AST) -> int:
