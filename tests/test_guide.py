@@ -308,7 +308,7 @@ def test_markdown_of_every_block():
         Table(("x", "y"), (("a|b", "c"),), code=(0,)),
         Fold("more", (Code("```", "caption"),)),
     )
-    page = Page("Linear", "npnet.nn.Linear", "torch.nn.Linear", "y", (Section("S", blocks),))
+    page = Page("Linear", "npnet.nn.Linear", "torch.nn.Linear", (Section("S", blocks),))
     text = document(page, lambda name: None)
 
     assert r"a \* b" in text

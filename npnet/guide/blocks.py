@@ -82,11 +82,9 @@ class Page:
     """The page of a layer.
 
     own, torch: what it is called in both libraries
-    lead: what it computes, in a line
     """
 
     name: str
     own: str
     torch: str
-    lead: str
     sections: tuple[Section, ...]

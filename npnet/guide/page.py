@@ -51,9 +51,8 @@ def page(name: str) -> Page:
         _dialects(name),
         _verified(found),
     )
-    lead = docstrings.docstring(name).partition("\n\n")[0].replace("\n", " ")
     kept = tuple(s for s in sections if s.blocks)
-    return Page(name, f"npnet.{words.full(name)}", words.in_torch(name), lead, kept)
+    return Page(name, f"npnet.{words.full(name)}", words.in_torch(name), kept)
 
 
 def _formula(name: str) -> Section:

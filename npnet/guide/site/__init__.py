@@ -228,8 +228,8 @@ def _layers(names: Sequence[str]) -> Iterator[str]:
     for title, own in families(names):
         yield from (f"## {title}", "", "| page | what it computes |", "| --- | --- |")
         for name in own:
-            lead = docstrings.docstring(name).partition("\n\n")[0].replace("\n", " ")
-            yield f"| [{escaped(name.rpartition('.')[2])}]({name}.md) | {escaped(lead)} |"
+            first = docstrings.docstring(name).partition("\n\n")[0].replace("\n", " ")
+            yield f"| [{escaped(name.rpartition('.')[2])}]({name}.md) | {escaped(first)} |"
         yield ""
     yield from ("```{toctree}", ":hidden:", "", *names, "```", "")
 
